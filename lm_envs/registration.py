@@ -1,0 +1,34 @@
+"""Every id of this package. Strings only: registering imports no family and reads no file."""
+
+from __future__ import annotations
+
+from gymnasium import register
+
+FAMILIES = {
+    "Sentiment": "lm_envs.envs.sentiment:SentimentEnv",
+    "Dialogue": "lm_envs.envs.dialogue:DialogueEnv",
+    "CustomerService": "lm_envs.envs.customer_service:CustomerServiceEnv",
+}
+# Tokens of a context and of a reply; with the bundled tokenizer the experts never fill them.
+LIMITS = {
+    "Sentiment": {"max_length": 256, "max_reply_tokens": 24},
+    "Dialogue": {"max_length": 1024, "max_reply_tokens": 40},
+    "CustomerService": {"max_length": 1024, "max_reply_tokens": 48},
+}
+
+
+def register_all() -> None:
+    """Register a text id and a token id for each family, single and batched."""
+    for name, text_env in FAMILIES.items():
+        register(
+            id=f"lm_envs/{name}-v0",
+            entry_point="lm_envs.factories:text",
+            vector_entry_point="lm_envs.factories:text_vector",
+            kwargs={"text_env": text_env},
+        )
+        register(
+            id=f"lm_envs/{name}Tokens-v0",
+            entry_point="lm_envs.factories:tokens",
+            vector_entry_point="lm_envs.factories:token_vector",
+            kwargs={"text_env": text_env, **LIMITS[name]},
+        )

@@ -1,0 +1,236 @@
+"""`TokenEnv`: the same conversation, one token at a time.
+
+observation: the ids so far, padded on the right      action: the id of the next token
+A reply ends at a stop token; the text environment answers, and its answer is appended as ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+from gymnasium import spaces
+
+from lm_envs.chat import ChatFormat
+from lm_envs.core import TextEnv, TextState, at_least
+from lm_envs.spaces import Conversation, TokenSpace, Utterance
+from lm_envs.types import Messages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Observation = dict[str, npt.NDArray[Any]]
+
+VIOLATIONS = "forbidden_tokens"  # the metric that counts them
+
+
+class TokenState(TypedDict):
+    """A point of a token-level episode as plain data (JSON)."""
+
+    text: TextState | None
+    ids: list[int]
+    reply_start: int
+    violations: int
+    over: bool
+
+
+class TokenEnv(gym.Env[Observation, np.int64]):
+    """A text environment whose actions are token ids.
+
+    Observation: ``{"input_ids", "attention_mask"}``, int64 and int8 arrays of shape ``(max_length,)``, padded on the right. Within
+    an episode every observation is a prefix of the next: what the agent wrote is never decoded and encoded again.
+
+    Action: a member of :class:`~lm_envs.spaces.TokenSpace`. A stop token ends the reply, and so does the ``max_reply_tokens``-th token;
+    a forbidden token ends it too, is not written, and is counted in ``info["metrics"]["forbidden_tokens"]``.
+
+    Reward: that of the text environment, on the reply's last token; 0 on the others.
+
+    Termination: when the text environment terminates. Truncation: when the context is full; a reply in progress is then cut and scored.
+
+    Info: that of the text environment on a reply's last token; empty on the others.
+
+    Args:
+        env: an environment with ``Conversation`` observations and ``Utterance`` actions.
+        tokenizer: a tokenizer, or a name or path that ``load_tokenizer`` knows; by default the bundled model's.
+        max_length: length of the context in tokens.
+        max_reply_tokens: tokens a reply may have.
+
+    Raises:
+        ValueError: when the tokenizer has no end token, or (on reset) when the opening leaves no room for a reply.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Messages, str],
+        tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
+        *,
+        max_length: int = 1024,
+        max_reply_tokens: int = 64,
+    ) -> None:
+        check_text_spaces(env)
+        self.env = env
+        self.tokenizer = load_tokenizer(tokenizer)
+        self.chat = ChatFormat(self.tokenizer)
+        self.max_length = at_least("max_length", max_length, 2)
+        self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
+        self.observation_space = token_observations(self.chat, self.max_length)
+        self.action_space = TokenSpace(self.chat.vocab_size, self.chat.forbidden_ids)
+        self.metadata = env.metadata
+        self.render_mode = env.render_mode
+        self._reply_chars = cast(Utterance, env.action_space).max_chars
+        self._row = TokenRow([], 0)
+        self._messages: Messages = ()
+        self._violations = 0
+        self._over = True
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode; the observation ends where the first reply begins."""
+        messages, info = self.env.reset(seed=seed, options=options)
+        self._np_random, self._np_random_seed = self.env.unwrapped.np_random, self.env.unwrapped.np_random_seed
+        self._messages = messages
+        self._over = False
+        ids = opening_ids(self.chat, messages, self.max_length)
+        self._row = TokenRow(ids, len(ids))
+        self._violations = 0
+        info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: 0.0}
+        return self._observation(), info
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Write one token."""
+        if not self.action_space.contains(action):
+            raise gym.error.InvalidAction(f"a token id lies in [0, {self.chat.vocab_size}); got {action!r}")
+        if self._over:
+            raise gym.error.ResetNeeded("TokenEnv: call reset before step")
+        row, token = self._row, int(action)
+        forbidden = token in self.chat.forbidden_ids
+        if forbidden:
+            self._violations += 1
+        else:
+            row.ids.append(token)
+        stopped = token in self.chat.stop_ids
+        length = len(row.ids)
+        if not (forbidden or stopped or length - row.reply_start >= self.max_reply_tokens or length >= self.max_length):
+            return self._observation(), 0.0, False, False, {}
+        before = len(self._messages)
+        reply = reply_text(self.chat, row.ids[row.reply_start : length - stopped], self._reply_chars)
+        self._messages, reward, terminated, truncated, info = self.env.step(reply)
+        if not (terminated or truncated):
+            following = self.chat.close(token if stopped else None, self._messages[before + 1 :])
+            truncated = length + len(following) >= self.max_length
+            if not truncated:
+                row.ids.extend(following)
+                row.reply_start = len(row.ids)
+        self._over = terminated or truncated
+        info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: float(self._violations)}
+        return self._observation(), float(reward), terminated, truncated, info
+
+    def render(self) -> Any:
+        """What the text environment renders."""
+        return self.env.render()
+
+    def close(self) -> None:
+        """Close the text environment."""
+        self.env.close()
+
+    def get_state(self) -> TokenState:
+        """The state as plain data; needs a :class:`~lm_envs.core.TextEnv`."""
+        return TokenState(
+            text=self._text_env().get_state(),
+            ids=list(self._row.ids),
+            reply_start=self._row.reply_start,
+            violations=self._violations,
+            over=self._over,
+        )
+
+    def set_state(self, state: TokenState) -> None:
+        """Come back to a state of :meth:`get_state`."""
+        env = self._text_env()
+        if state["text"] is not None:
+            env.set_state(state["text"])
+        self._np_random, self._over = env.np_random, state["over"]
+        self._messages = env.messages
+        self._row = TokenRow(list(state["ids"]), state["reply_start"])
+        self._violations = state["violations"]
+
+    def expert_tokens(self) -> list[int]:
+        """The scripted expert's next reply as ids; needs a :class:`~lm_envs.core.TextEnv`."""
+        return self.chat.encode_reply(self._text_env().expert_reply())
+
+    def _text_env(self) -> TextEnv:
+        env = self.env.unwrapped
+        if not isinstance(env, TextEnv):
+            raise TypeError(f"{type(env).__name__} is not a TextEnv: it has neither states nor an expert")
+        return env
+
+    def _observation(self) -> Observation:
+        length = len(self._row.ids)
+        ids = np.full(self.max_length, self.chat.pad_id, dtype=np.int64)
+        ids[:length] = self._row.ids
+        mask = np.zeros(self.max_length, dtype=np.int8)
+        mask[:length] = 1
+        return {"input_ids": ids, "attention_mask": mask}
+
+
+class TokenRow:
+    """The ids of one episode so far, and where the reply in progress begins."""
+
+    def __init__(self, ids: list[int], reply_start: int) -> None:
+        self.ids = ids
+        self.reply_start = reply_start
+
+
+def check_text_spaces(env: gym.Env[Any, Any]) -> None:
+    """Raise a ``TypeError`` unless ``env`` speaks text."""
+    if not isinstance(env.observation_space, Conversation) or not isinstance(env.action_space, Utterance):
+        raise TypeError(
+            f"a text environment has Conversation observations and Utterance actions; {env} has {env.observation_space} and {env.action_space}"
+        )
+
+
+def token_observations(chat: ChatFormat, max_length: int) -> spaces.Dict:
+    """The observation space of a context of ``max_length`` tokens."""
+    return spaces.Dict(
+        {
+            "input_ids": spaces.Box(0, chat.vocab_size - 1, (max_length,), np.int64),
+            "attention_mask": spaces.Box(0, 1, (max_length,), np.int8),
+        }
+    )
+
+
+def opening_ids(chat: ChatFormat, messages: Messages, max_length: int) -> list[int]:
+    """The ids of an opening; a ``ValueError`` when they leave no room for a reply."""
+    ids = chat.open(messages)
+    if len(ids) >= max_length:
+        raise ValueError(f"the prompt has {len(ids):,} tokens and leaves no room for a reply: max_length is {max_length:,}")
+    return ids
+
+
+def reply_text(chat: ChatFormat, ids: Sequence[int], max_chars: int) -> str:
+    """The text of a reply. A token can spell dozens of characters, so the text environment's limit is kept here."""
+    return chat.decode(ids)[:max_chars]
+
+
+def load_tokenizer(tokenizer: PreTrainedTokenizerBase | str | Path | None) -> PreTrainedTokenizerBase:
+    """A tokenizer by the name of an asset, a local path or a model hub's name; a tokenizer is returned as it is.
+
+    Raises:
+        ValueError: when there is none of that name.
+    """
+    if tokenizer is None:
+        tokenizer = "tiny"
+    if not isinstance(tokenizer, (str, Path)):
+        return tokenizer
+    from transformers import AutoTokenizer  # slow to import, and not needed by text environments
+
+    from lm_envs import assets
+
+    source = assets.path(str(tokenizer)) if str(tokenizer) in assets.MODELS else tokenizer
+    try:
+        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(source))
+    except (OSError, ValueError) as error:
+        known = ", ".join(sorted(assets.MODELS))
+        raise ValueError(f"no tokenizer at {str(tokenizer)!r} (known names: {known}; or a local path or a hub name): {error}") from error

@@ -82,7 +82,8 @@ class ChatFormat:
     Attributes:
         vocab_size: number of ids, ``len(tokenizer)``; where the ids have holes, the highest id plus 1.
         stop_ids: ids that end a reply.
-        forbidden_ids: ids below ``vocab_size`` that no reply may hold.
+        forbidden_ids: ids below ``vocab_size`` that no reply may hold: special and control tokens other than stops, and holes.
+        pad_id: the pad token's id, or 0 for a tokenizer that has none.
 
     Raises:
         TypeError: for a tokenizer that isn't a fast one.
@@ -269,6 +270,7 @@ class ChatFormat:
         self._special = {token for token, entry in added.items() if entry.special} | set(self.tokenizer.all_special_ids)
         self._spellings = tuple(self._added.values())
         state = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
+        self.pad_id = vocabulary.get(self.tokenizer.pad_token, 0)
         self._begin = _begin_ids(backend)
         self._trusted = Tokenizer.from_str(json.dumps(state))
         inside = _without_prefix_space(state)

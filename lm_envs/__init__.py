@@ -28,7 +28,7 @@ def tokenize(
         env: an environment with ``Conversation`` observations and ``Utterance`` actions, or a
             :class:`~lm_envs.vector.TextVectorEnv` (whose environments the new one then owns).
         tokenizer: a tokenizer, a local path, a hub name or an asset's name; by default the bundled model's.
-        limits: ``max_length``, ``max_reply_tokens``, and ``autoreset_mode`` for a batch.
+        limits: ``max_length``, ``max_reply_tokens``, ``plain``, and ``autoreset_mode`` for a batch.
 
     Returns:
         A :class:`~lm_envs.tokens.TokenEnv` or :class:`~lm_envs.vector.TokenVectorEnv`.

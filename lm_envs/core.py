@@ -154,7 +154,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
         self._begin(dict(options or {}))
         if self.render_mode == "human":
             print_turns(self._messages)
-        return self._messages, self._info()
+        return self.messages, self._info()
 
     def step(self, action: str) -> tuple[Messages, float, bool, bool, dict[str, Any]]:
         """Send one reply; see the family's docstring for reward, termination and ``info``."""
@@ -191,7 +191,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
             print_turns(self._messages[first:], {0: score}, metrics=self._metrics if exchange.ended else None)
         if exchange.ended:
             self._over = True
-        return self._messages, score.total, terminated, self._truncated, info
+        return self.messages, score.total, terminated, self._truncated, info
 
     def render(self) -> str | None:  # type: ignore[override]
         """The transcript so far in ``"ansi"`` mode; ``None`` otherwise."""
@@ -225,8 +225,8 @@ class TextEnv(gym.Env[Messages, str], ABC):
 
     @property
     def messages(self) -> Messages:
-        """The conversation so far."""
-        return self._messages
+        """The conversation so far; a copy, which the caller may change."""
+        return tuple(message.copy() for message in self._messages)
 
     def _begin(self, options: dict[str, Any]) -> None:
         self._state = TextState(generator=self.np_random.bit_generator.state, options=options, replies=[])  # type: ignore[typeddict-item]

@@ -34,10 +34,11 @@ def tokens(
     tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
     max_length: int = 1024,
     max_reply_tokens: int = 64,
+    plain: bool = False,
     **kwargs: Any,
 ) -> TokenEnv:
     """One token environment."""
-    return TokenEnv(text(text_env, **kwargs), tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens)
+    return TokenEnv(text(text_env, **kwargs), tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain)
 
 
 def token_vector(
@@ -46,12 +47,15 @@ def token_vector(
     tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
     max_length: int = 1024,
     max_reply_tokens: int = 64,
+    plain: bool = False,
     autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     **kwargs: Any,
 ) -> TokenVectorEnv:
     """A batch of token environments."""
     rows = _rows(text_env, num_envs, kwargs)
-    return TokenVectorEnv(rows, tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, autoreset_mode=autoreset_mode)
+    return TokenVectorEnv(
+        rows, tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain, autoreset_mode=autoreset_mode
+    )
 
 
 def _rows(text_env: str, num_envs: int, kwargs: dict[str, Any]) -> list[TextEnv]:

@@ -58,6 +58,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         tokenizer: a tokenizer, or a name or path that ``load_tokenizer`` knows; by default the bundled model's.
         max_length: length of the context in tokens.
         max_reply_tokens: tokens a reply may have.
+        plain: write conversations as plain lines, not by the tokenizer's chat template.
 
     Raises:
         ValueError: when the tokenizer has no end token, or (on reset) when the opening leaves no room for a reply.
@@ -70,11 +71,12 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         *,
         max_length: int = 1024,
         max_reply_tokens: int = 64,
+        plain: bool = False,
     ) -> None:
         check_text_spaces(env)
         self.env = env
         self.tokenizer = load_tokenizer(tokenizer)
-        self.chat = ChatFormat(self.tokenizer)
+        self.chat = ChatFormat(self.tokenizer, plain=plain)
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
         self.observation_space = token_observations(self.chat, self.max_length)

@@ -18,7 +18,7 @@ from gymnasium.vector.utils import batch_space
 
 from lm_envs import rewards
 from lm_envs.chat import ChatFormat
-from lm_envs.core import TextEnv, TextState, at_least
+from lm_envs.core import TextEnv, at_least
 from lm_envs.spaces import TokenSpace
 from lm_envs.tokens import VIOLATIONS, Observation, TokenState, load_tokenizer, opening_ids, reply_text, token_observations
 from lm_envs.types import Messages
@@ -208,6 +208,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         tokenizer: as for ``TokenEnv``.
         max_length: length of the context in tokens.
         max_reply_tokens: tokens a reply may have.
+        plain: write conversations as plain lines, not by the tokenizer's chat template.
         autoreset_mode: one of Gymnasium's.
     """
 
@@ -218,11 +219,12 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         *,
         max_length: int = 1024,
         max_reply_tokens: int = 64,
+        plain: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     ) -> None:
         super().__init__(envs, autoreset_mode)
         self.tokenizer = load_tokenizer(tokenizer)
-        self.chat = ChatFormat(self.tokenizer)
+        self.chat = ChatFormat(self.tokenizer, plain=plain)
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
         self.single_observation_space = token_observations(self.chat, self.max_length)

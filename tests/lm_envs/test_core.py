@@ -147,7 +147,12 @@ def test_any_text_is_a_reply(text):
 
 
 def test_spaces():
-    assert Utterance(5).contains("") and Utterance(5).contains("😀" * 5) and not Utterance(5).contains("x" * 6) and not Utterance().contains(b"x")
+    assert (
+        Utterance(5).contains("")
+        and Utterance(5).contains("😀" * 5)
+        and not Utterance(5).contains("x" * 6)
+        and not Utterance().contains(b"x")
+    )
     assert well_formed("a\ud83d\ude00\ud800") == "a😀\ufffd"
     space = Conversation(10)
     assert space.contains(({"role": "user", "content": "hello"},))

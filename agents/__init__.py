@@ -1,0 +1,36 @@
+"""Language models as Stable-Baselines3 policies, at the speed of a hand-written sequence-level loop.
+
+Names are imported when they are first used, so that ``import agents`` needs neither torch nor Stable-Baselines3.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "CausalLMPolicy": "agents.policy",
+    "EpisodeRolloutBuffer": "agents.buffer",
+    "ModelSpec": "agents.models",
+    "SB3VecEnv": "agents.vec_env",
+    "TRPO": "agents.algorithms",
+    "load": "agents.models",
+    "make": "agents.algorithms",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'agents' has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name in ("torch", "stable_baselines3", "sb3_contrib"):
+            raise ImportError(f'agents.{name} needs {error.name}: pip install "lm-envs[agents]"') from None
+        raise
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

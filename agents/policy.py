@@ -1,0 +1,297 @@
+"""`CausalLMPolicy`: a causal language model as a Stable-Baselines3 actor-critic policy.
+
+    PPO(CausalLMPolicy, env, policy_kwargs={"model": "tiny"})
+
+The actor is the model's own next-token distribution; the critic is a linear layer on its last hidden state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.distributions import CategoricalDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.type_aliases import Schedule
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from agents import decoding, packing
+from agents.models import Attention, Dtype, ModelSpec, bf16_is_fast, causal_lm, check_head, check_logits, head
+from agents.packing import Packed
+
+Observations = Union[Mapping[str, torch.Tensor], Packed]
+
+FORBIDDEN_LOGIT = -1e9  # a mask of -inf makes the gradient of a KL divergence NaN
+
+
+class CausalLMPolicy(ActorCriticPolicy):
+    """A causal LM as actor, with a value head.
+
+    Observations are ``Dict(input_ids, attention_mask)``, padded on the right, or :class:`~agents.packing.Packed`. Actions are token
+    ids; where the action space names forbidden ids, these have probability 0 in sampling and scoring alike.
+
+    Args:
+        observation_space: of a token environment.
+        action_space: ``Discrete(number of tokens)``; its ``forbidden`` ids are masked.
+        lr_schedule: the learning rate of the actor as SB3 schedules it.
+        model: a name, a folder, a hub's name, or a :class:`~agents.models.ModelSpec`.
+        temperature: logits are divided by it; it shapes the scored distribution too.
+        value_lr: the value head's learning rate where ``lr_schedule`` is at its peak; both follow the schedule. ``None``: the actor's.
+        detach_value: whether the critic's loss leaves the language model alone.
+        autocast: bfloat16 autocast around float32 weights; ``"auto"``: where the device has it in hardware.
+        engine: ``"slots"`` keeps keys and values between the steps of a rollout; ``"plain"`` reads each prefix anew.
+        lora: keyword arguments of ``peft.LoraConfig``, to train adapters only. For a ``model`` that is not a spec, as are the next two.
+        dtype: the type of the weights.
+        attention: ``"sdpa"`` or ``"eager"``.
+        optimizer_class: AdamW by default.
+        optimizer_kwargs: by default no weight decay.
+        use_sde: must be false.
+
+    Raises:
+        ValueError: when the model has fewer logits than the action space has tokens, or a shorter context than the observations.
+    """
+
+    value_head: nn.Linear
+
+    def __init__(
+        self,
+        observation_space: spaces.Dict,
+        action_space: spaces.Discrete,
+        lr_schedule: Schedule,
+        *,
+        model: str | Path | ModelSpec,
+        temperature: float = 1.0,
+        value_lr: float | None = 1e-3,
+        detach_value: bool = False,
+        autocast: bool | Literal["auto"] = False,
+        engine: Literal["slots", "plain"] = "slots",
+        lora: Mapping[str, Any] | None = None,
+        dtype: Dtype = "float32",
+        attention: Attention = "sdpa",
+        optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
+        optimizer_kwargs: dict[str, Any] | None = None,
+        use_sde: bool = False,
+    ) -> None:
+        if optimizer_kwargs is None:
+            optimizer_kwargs = {"weight_decay": 0.0} if optimizer_class is torch.optim.AdamW else {}
+        # SB3's ActorCriticPolicy builds networks of its own in its constructor; of it we take the interface alone.
+        BasePolicy.__init__(self, observation_space, action_space, optimizer_class=optimizer_class, optimizer_kwargs=optimizer_kwargs)
+        if use_sde:
+            raise ValueError("use_sde is for continuous actions")
+        if temperature <= 0:
+            raise ValueError(f"temperature must be positive, got {temperature}; for the most likely token use deterministic=True")
+        if engine not in ("slots", "plain"):
+            raise ValueError(f"engine must be 'slots' or 'plain', got {engine!r}")
+        _check_spaces(observation_space, action_space)
+        if isinstance(model, ModelSpec) and (lora, dtype, attention) != (None, "float32", "sdpa"):
+            raise ValueError("lora, dtype and attention are part of the ModelSpec; set them there")
+        self.temperature = temperature
+        self.value_lr = value_lr
+        self.detach_value = detach_value
+        self.autocast = autocast
+        self.use_sde = False
+        self.num_tokens = int(action_space.n)
+        forbidden = np.zeros(self.num_tokens, dtype=np.bool_)
+        forbidden[getattr(action_space, "forbidden", [])] = True
+        self.register_buffer("forbidden", torch.from_numpy(forbidden), persistent=False)
+        self._engine = engine
+        self._decoder: decoding.Decoder | None = None
+        self._lr_schedule = lr_schedule
+        self.spec = model if isinstance(model, ModelSpec) else ModelSpec.of(model, dtype=dtype, attention=attention, lora=lora)
+        self._build_model()
+
+    def _build_model(self) -> None:
+        """Make the model, the value head and the optimizer that :attr:`spec` describes."""
+        self.model = self.spec.build()
+        lm = causal_lm(self.model)
+        check_logits(lm, self.num_tokens)
+        check_head(lm)
+        length = self.observation_space["input_ids"].shape[0]  # type: ignore[index]
+        context = getattr(lm.config.get_text_config(), "max_position_embeddings", None)
+        if context is not None and length > context:
+            raise ValueError(f"observations have up to {length:,} tokens and the model's context {context:,}: make max_length smaller")
+        self.value_head = nn.Linear(lm.get_output_embeddings().weight.shape[1], 1)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+        self._build_optimizer()
+
+    def _build_optimizer(self) -> None:
+        # SB3 sets one rate for all groups before each update; each group's scale is applied around the optimizer's step.
+        peak = max(float(self._lr_schedule(progress)) for progress in np.linspace(0, 1, 101))
+        scale = self.value_lr / peak if self.value_lr is not None and peak > 0 else 1.0
+        groups = [{"params": self.actor_parameters(), "lr_scale": 1.0}, {"params": self.critic_parameters(), "lr_scale": scale}]
+        self.optimizer = self.optimizer_class(groups, lr=float(self._lr_schedule(1)), **self.optimizer_kwargs)
+        self.optimizer.register_step_pre_hook(_scale_rates)
+        self.optimizer.register_step_post_hook(_restore_rates)
+        self.optimizer.register_step_post_hook(lambda *_: self.forget())
+
+    # What algorithms call.
+
+    def forward(self, obs: Observations, deterministic: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sample tokens.
+
+        Returns:
+            Actions ``(n,)``, values ``(n, 1)``, and the actions' log-probabilities ``(n,)``.
+        """
+        states = self.states(obs, decode=True)
+        log_p = torch.log_softmax(self.logits(states), dim=-1)
+        actions = _choose(log_p, deterministic)
+        return actions, self.values(states), log_p.gather(1, actions[:, None])[:, 0]
+
+    def evaluate_actions(self, obs: Observations, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Values ``(n, 1)``, log-probabilities of the actions ``(n,)``, and entropies ``(n,)``."""
+        states = self.states(obs)
+        log_prob, entropy = packing.log_prob_and_entropy(self.raw_logits(states), actions.long().flatten(), self.shape_logits)
+        return self.values(states), log_prob, entropy
+
+    def get_distribution(self, obs: Observations) -> CategoricalDistribution:
+        """The next-token distributions; twice differentiable, as TRPO needs it."""
+        # The fused attention kernels have no second derivative.
+        kernel = sdpa_kernel(SDPBackend.MATH) if torch.is_grad_enabled() else nullcontext()
+        with kernel:
+            states = self.states(obs)
+        return CategoricalDistribution(self.num_tokens).proba_distribution(self.logits(states))
+
+    def predict_values(self, obs: Observations) -> torch.Tensor:
+        """Values ``(n, 1)``."""
+        return self.values(self.states(obs))
+
+    def _predict(self, observation: Observations, deterministic: bool = False) -> torch.Tensor:  # type: ignore[override]
+        return _choose(torch.log_softmax(self.logits(self.states(observation, decode=True)), dim=-1), deterministic)
+
+    # What it is made of.
+
+    def states(self, obs: Observations, decode: bool = False) -> torch.Tensor:
+        """The language model's last hidden state after each observation, ``(n, hidden_size)``.
+
+        Args:
+            obs: the observations.
+            decode: whether these rows will come back longer by a token, so that keeping keys and values pays.
+        """
+        with self._precision():
+            if not isinstance(obs, Packed) and not self.training and not torch.is_grad_enabled():
+                decoder = self._decoder_for(obs, decode)
+                if decoder is not None:
+                    return decoder.states(*packing.unpad(obs))
+            return packing.hidden_states(self._read, obs if isinstance(obs, Packed) else packing.fold(obs))
+
+    def raw_logits(self, states: torch.Tensor) -> torch.Tensor:
+        """The model's logits ``(n, num_tokens)`` in whatever type it computes them."""
+        with self._precision():
+            return head(causal_lm(self.model), states)[:, : self.num_tokens]
+
+    def shape_logits(self, logits: torch.Tensor) -> torch.Tensor:
+        """Raw logits as those of the policy: float32, at its temperature, forbidden tokens masked."""
+        return (logits.float() / self.temperature).masked_fill(self.forbidden, FORBIDDEN_LOGIT)
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        """The policy's logits ``(n, num_tokens)``, float32."""
+        return self.shape_logits(self.raw_logits(states))
+
+    def values(self, states: torch.Tensor) -> torch.Tensor:
+        """The critic's values ``(n, 1)``, float32."""
+        return self.value_head((states.detach() if self.detach_value else states).float())
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """The language model's parameters that are trained (with LoRA, the adapters')."""
+        return [p for p in self.model.parameters() if p.requires_grad]
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """The value head's parameters."""
+        return list(self.value_head.parameters())
+
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """The language model as it was before LoRA training.
+
+        Raises:
+            ValueError: when the policy has no adapter.
+        """
+        if self.spec.lora is None:
+            raise ValueError("the policy has no adapter; compare with a copy of it instead")
+        self.forget()
+        try:
+            with self.model.disable_adapter():
+                yield
+        finally:
+            self.forget()
+
+    @property
+    def engine(self) -> str:
+        """``"slots"`` or ``"plain"``: how rollouts are decoded; known after the first one."""
+        return self._engine
+
+    def forget(self) -> None:
+        """Drop keys and values: the weights have changed, or will."""
+        self._decoder = None
+
+    def _read(self, ids: torch.Tensor) -> torch.Tensor:
+        # Padding on the right is never looked at by a token before it, so that no mask is needed but the causal one.
+        return causal_lm(self.model).base_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        device = self.value_head.weight.device
+        enabled = bf16_is_fast(device) if self.autocast == "auto" else self.autocast
+        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+
+    def _decoder_for(self, obs: Mapping[str, torch.Tensor], decode: bool) -> decoding.Decoder | None:
+        return None
+
+    # nn.Module and SB3 plumbing.
+
+    def train(self, mode: bool = True) -> CausalLMPolicy:
+        """Switch between training and evaluation; both compute the same, but keys and values are kept in evaluation only."""
+        if mode:
+            self.forget()
+        return super().train(mode) if mode != self.training else self
+
+    def obs_to_tensor(self, observation: Mapping[str, np.ndarray]) -> tuple[dict[str, torch.Tensor], bool]:  # type: ignore[override]
+        """Tensors of shape ``(n, length)``, and whether the observation was a batch."""
+        arrays = {key: np.asarray(observation[key]) for key in ("input_ids", "attention_mask")}
+        return {key: torch.as_tensor(np.atleast_2d(a), device=self.device) for key, a in arrays.items()}, arrays["input_ids"].ndim > 1
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        return {
+            "observation_space": self.observation_space,
+            "action_space": self.action_space,
+            "lr_schedule": self._dummy_schedule,
+            "model": self.spec.without_weights(),
+            "temperature": self.temperature,
+            "value_lr": self.value_lr,
+            "detach_value": self.detach_value,
+            "autocast": self.autocast,
+            "engine": self._engine,
+            "optimizer_class": self.optimizer_class,
+            "optimizer_kwargs": self.optimizer_kwargs,
+        }
+
+
+def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -> None:
+    keys = {"input_ids", "attention_mask"}
+    if not isinstance(observation_space, spaces.Dict) or keys - observation_space.spaces.keys():
+        raise TypeError(
+            f"observations must be Dict(input_ids, attention_mask), as lm_envs's Tokens environments give; got {observation_space}"
+        )
+    if not isinstance(action_space, spaces.Discrete) or action_space.start != 0:
+        raise TypeError(f"actions must be Discrete(number of tokens); got {action_space}")
+
+
+def _choose(log_p: torch.Tensor, deterministic: bool) -> torch.Tensor:
+    return log_p.argmax(dim=-1) if deterministic else torch.multinomial(log_p.exp(), 1)[:, 0]
+
+
+def _scale_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    for group in optimizer.param_groups:
+        group["scheduled_lr"] = group["lr"]
+        group["lr"] *= group["lr_scale"]
+
+
+def _restore_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group.pop("scheduled_lr")

@@ -1,0 +1,99 @@
+"""Reward models by name. Registering does no I/O; a name is looked up when an environment first asks for it."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from lm_envs.types import RewardModel
+
+ENTRY_POINTS = "lm_envs.rewards"
+
+_lock = threading.RLock()
+_targets: dict[str, str | Callable[..., Any]] = {}
+_made: dict[str, RewardModel] = {}
+
+
+def register(name: str, target: str | Callable[..., Any]) -> None:
+    """Give a reward model a name that ``gym.make(..., reward=name)`` takes.
+
+    A package can do the same without being imported, by an entry point of the group ``lm_envs.rewards``.
+
+    Args:
+        name: the name.
+        target: a class or a function that makes the reward model when called without arguments, or the reward model
+            itself, or the place of either as ``"package.module:attribute"``, which is imported on first use. The model
+            is made once and shared by all environments that ask for the name.
+
+    Raises:
+        ValueError: when the name is empty or taken, or ``target`` is a string of another form.
+    """
+    if not name:
+        raise ValueError("a reward model's name must not be empty")
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        if not module or not attribute:
+            raise ValueError(f"reward model {name!r}: expected 'package.module:attribute', got {target!r}")
+    elif not callable(target):
+        raise ValueError(f"reward model {name!r}: expected a callable or 'package.module:attribute', got a {type(target).__name__}")
+    with _lock:
+        if name in _targets:
+            raise ValueError(f"a reward model {name!r} is registered already")
+        _targets[name] = target
+
+
+def names() -> list[str]:
+    """All registered names, those of entry points included, sorted."""
+    return sorted({*_targets, *_entry_points()})
+
+
+def resolve(spec: str | RewardModel) -> RewardModel:
+    """A reward model from its registered name; a reward model as it is.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+        TypeError: when ``spec`` is neither a name nor callable, or a registered target makes something else.
+    """
+    if not isinstance(spec, str):
+        if not callable(spec) or inspect.isclass(spec):
+            kind = f"the class {spec.__name__}; make an instance of it" if inspect.isclass(spec) else f"a {type(spec).__name__}"
+            raise TypeError(f"reward must be a registered name or a callable from exchanges to scores, got {kind}")
+        return spec
+    with _lock:
+        if spec not in _made:
+            _made[spec] = _make(spec)
+        return _made[spec]
+
+
+def _make(name: str) -> RewardModel:
+    target = _targets.get(name)
+    if target is None:
+        found = _entry_points().get(name)
+        if found is None:
+            raise ValueError(f"unknown reward model {name!r}; known: {', '.join(names())}")
+        target = found.load()
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        target = getattr(import_module(module), attribute)
+    model = target() if _called_without_arguments(target) else target
+    if not callable(model):
+        raise TypeError(f"reward model {name!r}: expected a callable from exchanges to scores, got a {type(model).__name__}")
+    return model
+
+
+def _called_without_arguments(target: Any) -> bool:
+    if inspect.isclass(target):
+        return True
+    try:
+        inspect.signature(target).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}

@@ -24,8 +24,8 @@ class SB3VecEnv(VecEnv):
     Each row's info has ``"TimeLimit.truncated"`` and, when its episode ended, ``"terminal_observation"``; infos of the new episode are in
     :attr:`reset_infos`. Rewards are float32.
 
-    Attributes and methods of rows (``get_attr``, ``set_attr``, ``env_method``, ``env_is_wrapped``) are those of ``env.unwrapped.envs``. Where
-    rows live in other processes, only what Gymnasium can do for all rows at once is possible.
+    Attributes and methods of rows (``get_attr``, ``set_attr``, ``env_method``, ``env_is_wrapped``) are those of
+    ``env.unwrapped.envs``. Where rows live in other processes, only what Gymnasium can do for all rows at once is possible.
 
     Args:
         env: a vector environment in SAME_STEP mode.

@@ -1,0 +1,210 @@
+"""`make("ppo", env, model="tiny")`: a Stable-Baselines3 algorithm with defaults that suit language models, and a TRPO that is fast on them.
+
+The algorithms are Stable-Baselines3's own; what differs is what they are given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import sb3_contrib
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3 import A2C, PPO
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, is_vecenv_wrapped
+from torch import nn
+
+import lm_envs
+from agents.buffer import EpisodeRolloutBuffer
+from agents.models import Dtype, ModelSpec
+from agents.policy import CausalLMPolicy
+from agents.vec_env import SB3VecEnv
+from lm_envs.core import known_arguments, one_of
+from lm_envs.tokens import load_tokenizer
+
+
+class TRPO(sb3_contrib.TRPO):
+    """``sb3_contrib.TRPO`` whose gradients are taken of all parameters in one call.
+
+    The step is the same. The original makes two calls a tensor, each through the whole network, and takes every parameter with
+    "value" in its name for the critic's, such as GPT-NeoX's ``query_key_value``; it also refuses frozen parameters, hence LoRA. Here
+    the actor's parameters are those that are trained and that the KL divergence depends on.
+    """
+
+    def _compute_actor_grad(
+        self, kl_div: torch.Tensor, policy_objective: torch.Tensor
+    ) -> tuple[list[nn.Parameter], torch.Tensor, torch.Tensor, list[tuple[int, ...]]]:
+        """The actor's parameters, the flat gradients of objective and KL divergence, and the parameters' shapes."""
+        trained = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(kl_div, trained, create_graph=True, allow_unused=True)
+        pairs = [(parameter, gradient) for parameter, gradient in zip(trained, gradients, strict=True) if gradient is not None]
+        actor = [parameter for parameter, _ in pairs]
+        objective_gradients = torch.autograd.grad(policy_objective, actor, retain_graph=True, materialize_grads=True)
+        return (
+            actor,
+            torch.cat([gradient.reshape(-1) for gradient in objective_gradients]),
+            torch.cat([gradient.reshape(-1) for _, gradient in pairs]),
+            [tuple(parameter.shape) for parameter in actor],
+        )
+
+    def hessian_vector_product(
+        self, params: list[nn.Parameter], grad_kl: torch.Tensor, vector: torch.Tensor, retain_graph: bool = True
+    ) -> torch.Tensor:
+        """The damped product of the Fisher matrix and a vector; a parameter without curvature counts as 0 instead of being left out."""
+        products = torch.autograd.grad((grad_kl * vector).sum(), params, retain_graph=retain_graph, materialize_grads=True)
+        return torch.cat([product.reshape(-1) for product in products]) + self.cg_damping * vector
+
+
+ALGORITHMS: dict[str, type[OnPolicyAlgorithm]] = {"a2c": A2C, "ppo": PPO, "trpo": TRPO}
+
+# Why these: a reward at the end of a reply must reach its first token, so neither gamma nor lambda may discount by the token. Advantages
+# are normalised by the buffer, over the rollout. One pass or two over a rollout, since each costs as much as sampling it.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "a2c": {"learning_rate": 1e-4, "use_rms_prop": False, "vf_coef": 0.1, "max_grad_norm": 1.0},
+    "ppo": {"learning_rate": 1e-4, "n_epochs": 2, "target_kl": 0.1, "vf_coef": 0.1, "max_grad_norm": 1.0},
+    "trpo": {"learning_rate": 1e-3, "target_kl": 0.01, "cg_max_steps": 10, "n_critic_updates": 5},
+}
+_COMMON: dict[str, Any] = {"gamma": 1.0, "gae_lambda": 1.0, "normalize_advantage": False}
+_LORA_FACTOR = 10  # adapters start from nothing and bear, and need, larger steps than the weights they stand on
+_REPLIES, _MINIBATCHES = 4, 4
+
+
+def make(
+    name: str,
+    env: str | VectorEnv[Any, Any, Any] | VecEnv,
+    *,
+    model: str | Path | ModelSpec = "tiny",
+    n_envs: int = 16,
+    env_kwargs: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    lora: Mapping[str, Any] | bool | None = None,
+    dtype: Dtype = "float32",
+    **overrides: Any,
+) -> OnPolicyAlgorithm:
+    """An algorithm ready to ``learn``.
+
+    Defaults: no discount and λ = 1, rollouts of four times the longest reply in each environment, AdamW without weight decay at 1e-4
+    (1e-3 with LoRA) and 1e-3 for the value head, advantages normalised over the rollout; PPO makes 2 passes of 4 minibatches and stops
+    at a KL divergence of 0.15, TRPO takes steps of 0.01.
+
+    Args:
+        name: ``"a2c"``, ``"ppo"`` or ``"trpo"``.
+        env: the id of a token environment, a Gymnasium vector environment in SAME_STEP mode, or a Stable-Baselines3 one.
+        model: ``"tiny"``, ``"smollm2-135m"``, a folder, a hub's name, or a ``ModelSpec``.
+        n_envs: environments side by side, for an id.
+        env_kwargs: keyword arguments for an id; the tokenizer is the model's if they name none.
+        seed: of environments, sampling and minibatches.
+        lora: keyword arguments of ``peft.LoraConfig`` (``True`` or ``{}`` for its defaults), to train adapters only.
+        dtype: the type of the weights, ``"float32"`` or ``"bfloat16"``.
+        overrides: any argument of the algorithm, or of :class:`~agents.policy.CausalLMPolicy`. ``normalize_advantage`` is the buffer's.
+
+    Raises:
+        ValueError: for an unknown algorithm, an environment that isn't token-level, or another model's tokenizer.
+        TypeError: for an unknown override; the message lists the known ones.
+    """
+    algorithm = ALGORITHMS[one_of("name", name, tuple(ALGORITHMS))]
+    arguments, policy_kwargs = _sort_overrides(algorithm, overrides)
+    venv = _monitored(_as_vec_env(env, model, n_envs, dict(env_kwargs or {})))
+    _check_tokens(venv, model)
+
+    settings = {**_COMMON, **_DEFAULTS[name]}
+    lora = {} if lora is True else None if lora is False else lora
+    if lora is not None and name != "trpo":
+        settings["learning_rate"] *= _LORA_FACTOR
+    if "n_steps" not in arguments:
+        settings["n_steps"] = _REPLIES * (venv.get_attr("max_reply_tokens")[0] if venv.has_attr("max_reply_tokens") else 32)
+    if "batch_size" in inspect.signature(algorithm).parameters:
+        rollout = arguments.get("n_steps", settings.get("n_steps")) * venv.num_envs
+        settings["batch_size"] = -(-rollout // _MINIBATCHES) if name == "ppo" else rollout
+    if name == "trpo":
+        policy_kwargs.setdefault("detach_value", True)  # its critic's steps leave the language model alone anyway
+    if arguments.get("rollout_buffer_class", EpisodeRolloutBuffer) is EpisodeRolloutBuffer:
+        buffer_kwargs = dict(arguments.pop("rollout_buffer_kwargs", None) or {})
+        buffer_kwargs.setdefault("normalize_advantage", arguments.pop("normalize_advantage", True))
+        settings |= {"rollout_buffer_class": EpisodeRolloutBuffer, "rollout_buffer_kwargs": buffer_kwargs}
+    if isinstance(model, ModelSpec):
+        if lora is not None or dtype != "float32":
+            raise ValueError("lora and dtype are part of the ModelSpec; set them there")
+        policy_kwargs["model"] = model
+    else:
+        policy_kwargs["model"] = ModelSpec.of(model, dtype=dtype, lora=lora, attention=policy_kwargs.pop("attention", "sdpa"))
+    return algorithm(CausalLMPolicy, venv, seed=seed, policy_kwargs=policy_kwargs, **{**settings, **arguments})
+
+
+def _sort_overrides(algorithm: type[OnPolicyAlgorithm], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Arguments for the algorithm and for the policy; those both have, like ``use_sde``, are the algorithm's."""
+    own = set(inspect.signature(algorithm).parameters) - {"policy", "env", "seed", "policy_kwargs", "_init_setup_model"}
+    policy = set(known_arguments(CausalLMPolicy)) & set(inspect.signature(CausalLMPolicy).parameters)
+    policy -= own | {"model", "lora", "dtype", "observation_space", "action_space", "lr_schedule"}
+    if unknown := set(overrides) - own - policy - {"policy_kwargs"}:
+        raise TypeError(
+            f"make has no argument {', '.join(sorted(map(repr, unknown)))}; "
+            f"{algorithm.__name__} takes {', '.join(sorted(own))}; the policy takes {', '.join(sorted(policy))}"
+        )
+    arguments = {key: value for key, value in overrides.items() if key in own}
+    return arguments, {**overrides.get("policy_kwargs", {}), **{key: value for key, value in overrides.items() if key in policy}}
+
+
+def _as_vec_env(env: Any, model: str | Path | ModelSpec, n_envs: int, env_kwargs: dict[str, Any]) -> VecEnv:
+    if isinstance(env, str):
+        return SB3VecEnv(make_token_env(env, n_envs, model, env_kwargs))
+    if env_kwargs:
+        raise ValueError("env_kwargs are for an environment's id; this environment is made already")
+    if isinstance(env, VecEnv):
+        return env
+    if isinstance(env, VectorEnv):
+        return SB3VecEnv(env)
+    raise TypeError(f"env is an id, a Gymnasium vector environment or a Stable-Baselines3 one; got {type(env).__name__}")
+
+
+def make_token_env(env_id: str, num_envs: int, model: str | Path | ModelSpec, env_kwargs: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:
+    """``gymnasium.make_vec`` in SAME_STEP mode, with the model's tokenizer where ``env_kwargs`` name none.
+
+    Raises:
+        ValueError: for the id of a text environment.
+    """
+    spec = gym.spec(env_id)
+    tokens_id = spec.id.replace("-v", "Tokens-v")
+    if tokens_id in gym.registry:
+        raise ValueError(f"{env_id} speaks text; agents that write tokens need {tokens_id}")
+    kwargs = dict(env_kwargs)
+    if spec.vector_entry_point is None:
+        kwargs["vector_kwargs"] = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    source = model.source if isinstance(model, ModelSpec) else str(model)
+    if source not in (None, "tiny"):  # the bundled model's tokenizer is the default of every token environment
+        kwargs.setdefault("tokenizer", source)
+    return gym.make_vec(env_id, num_envs=num_envs, **kwargs)
+
+
+def _monitored(env: VecEnv) -> VecEnv:
+    if is_vecenv_wrapped(env, VecMonitor) or env.env_is_wrapped(Monitor)[0]:
+        return env
+    return VecMonitor(env)
+
+
+def _check_tokens(env: VecEnv, model: str | Path | ModelSpec) -> None:
+    space = env.observation_space
+    if not isinstance(space, spaces.Dict) or "input_ids" not in space.spaces:
+        raise ValueError(
+            f"agents need a token environment, with observations Dict(input_ids, attention_mask); this one gives {space}. "
+            f"For a text environment: lm_envs.tokenize(env, tokenizer), or its id with 'Tokens'"
+        )
+    source = model.source if isinstance(model, ModelSpec) else model
+    if source is None or not env.has_attr("tokenizer"):
+        return
+    theirs, ours = env.get_attr("tokenizer")[0].get_vocab(), load_tokenizer(source).get_vocab()
+    if theirs != ours:
+        differ = len(set(theirs.items()) ^ set(ours.items()))
+        raise ValueError(
+            f"the environment's tokenizer is not the one of {source} ({differ:,} entries differ): make the environment with tokenizer={str(source)!r}"
+        )
+
+
+assert lm_envs  # importing it registers the ids that make takes

@@ -1,0 +1,61 @@
+"""A token environment that a model of a few thousand parameters learns in seconds, and such models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lm_envs.core import Opening, Response, TextEnv
+from lm_envs.types import Exchange
+from lm_envs.vector import TokenVectorEnv
+from tests.lm_envs.toys import byte_level
+
+GOOD = "aeiou"
+
+
+def vowels(exchanges: Sequence[Exchange]) -> list[float]:
+    """The share of vowels in the first eight characters of the reply; missing characters count as none."""
+    return [sum(char in GOOD for char in exchange.reply[:8]) / 8 for exchange in exchanges]
+
+
+class VowelEnv(TextEnv):
+    """Says a letter; wants vowels back."""
+
+    default_reward = staticmethod(vowels)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"reward": vowels, "max_turns": 1, **kwargs})
+
+    def open(self, options: Mapping[str, Any]) -> Opening:
+        letter = chr(97 + int(self.np_random.integers(26)))
+        return Opening(({"role": "user", "content": letter},), {"id": f"{self.split}/{letter}"}, {"vowels": 0.0})
+
+    def respond(self, reply: str) -> Response:
+        return Response(terminated=self.is_last_turn, metrics={"vowels": vowels([Exchange(({"role": "assistant", "content": reply},))])[0]})
+
+    def expert_reply(self) -> str:
+        return "aeiouaei"
+
+    def random_reply(self, rng: np.random.Generator) -> str:
+        return "".join(rng.choice(list("abcdefgh"), 8))
+
+
+def vowel_env(num_envs: int = 8, tokenizer: PreTrainedTokenizerFast | None = None, turns: int = 1, **limits: Any) -> TokenVectorEnv:
+    limits = {"max_length": 64, "max_reply_tokens": 8, **limits}
+    return TokenVectorEnv([VowelEnv(max_turns=turns) for _ in range(num_envs)], tokenizer or byte_level(), **limits)
+
+
+def save_small_model(folder: Path, seed: int = 0, **config: Any) -> Path:
+    """A Llama of random weights with the toy tokenizer, as a Hugging Face folder."""
+    torch.manual_seed(seed)
+    tokenizer = byte_level()
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 256}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **{**sizes, **config}))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -86,7 +86,9 @@ class TextEnv(gym.Env[Messages, str], ABC):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}
-    default_reward: ClassVar[str]
+    observation_space: Conversation
+    action_space: Utterance
+    default_reward: ClassVar[str | RewardModel]
     noop_reply: ClassVar[str] = ""
 
     def __init__(
@@ -119,7 +121,9 @@ class TextEnv(gym.Env[Messages, str], ABC):
         self._scores: dict[int, rewards.Score] = {}  # by the position of the reply in the conversation
         self._state: TextState | None = None
         self._exchange: Exchange | None = None
-        self._truncated = False
+        self._scenario: dict[str, Any] = {}
+        self._metrics: dict[str, float] = {}
+        self._truncated = self._over = False
 
     # What a family implements.
 

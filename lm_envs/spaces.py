@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Utterance(spaces.Space[str]):
         """Whether ``x`` is a string within the length limit."""
         return isinstance(x, str) and len(x) <= self.max_chars
 
-    def to_jsonable(self, sample_n: Sequence[str]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[str]) -> list[Any]:
         """Strings are JSON already."""
         return list(sample_n)
 
@@ -95,7 +95,7 @@ class Conversation(spaces.Space[Messages]):
             and sum(len(message["content"]) for message in x) <= self.max_chars
         )
 
-    def to_jsonable(self, sample_n: Sequence[Messages]) -> list[Any]:
+    def to_jsonable(self, sample_n: Iterable[Messages]) -> list[Any]:
         """Lists of messages."""
         return [list(sample) for sample in sample_n]
 

@@ -80,8 +80,8 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} rows need as many seeds; got {len(seeds)}")
         infos: dict[str, Any] = {}
-        for row in np.flatnonzero(mask):
-            infos = self._add_info(infos, self._open(int(row), seeds[row], options), int(row))
+        for row in np.flatnonzero(mask).tolist():
+            infos = self._add_info(infos, self._open(row, seeds[row], options), row)
         self._done[mask] = False
         self._opened = True
         return self._observe(), infos
@@ -100,8 +100,8 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         truncations = np.zeros(self.num_envs, dtype=np.bool_)
         infos: dict[str, Any] = {}
         outcomes = self._write(actions, np.flatnonzero(~self._done))
-        for row in np.flatnonzero(self._done):  # ended in the step before: NEXT_STEP resets them now
-            infos = self._add_info(infos, self._open(int(row), None, {}), int(row))
+        for row in np.flatnonzero(self._done).tolist():  # ended in the step before: NEXT_STEP resets them now
+            infos = self._add_info(infos, self._open(row, None, {}), row)
         self._done[:] = False
         for row, reward, terminated, truncated, info in outcomes:
             scores[row], terminations[row], truncations[row] = reward, terminated, truncated

@@ -110,8 +110,8 @@ class ChatFormat:
         ends = [end for end in (self._find_turn_end(), backend.token_to_id(tokenizer.eos_token or "")) if end is not None]
         if not ends:
             raise ValueError(
-                "nothing can end a reply: the tokenizer has no eos_token and its chat format no token that ends a turn; "
-                "set tokenizer.eos_token to a token of its vocabulary"
+                "the tokenizer has no end token, so nothing can end a reply: it has no eos_token, and its chat format has no token that "
+                "ends a turn; set tokenizer.eos_token to a token of its vocabulary"
             )
         self.stop_ids = frozenset(ends)
         self._reply_end = ends[0]
@@ -226,11 +226,10 @@ class ChatFormat:
             text = template.prompt(context) if pair[1] == _GENERATION else template.link(context, pair)
             if text is not None:
                 texts[pair] = text
-        for pair in _REQUIRED:
-            if pair not in texts:
+            elif pair in _REQUIRED:
                 raise ValueError(
-                    f"the tokenizer's chat template can't be used: a conversation of {' and '.join(_CONTEXTS[pair])} messages "
-                    f"{template.trouble}; ChatFormat(tokenizer, plain=True) writes conversations without it"
+                    f"the tokenizer's chat template can't be used: a conversation of these messages ({', '.join(context)}) "
+                    f"{template.trouble}; plain=True writes conversations without the template"
                 )
         tail = template.tail(("user", "assistant")) or ""
         texts.setdefault(("assistant", _GENERATION), tail)
@@ -355,11 +354,13 @@ class _Template:
     def link(self, roles: tuple[str, ...], pair: tuple[str, str]) -> str | None:
         """The text before the last content whose role is ``pair``'s second, up to the content before it."""
         last = len(roles) - 1 if pair[0] != _START else 0
-        return (pieces := self._pieces(roles)) and pieces[last]
+        pieces = self._pieces(roles)
+        return None if pieces is None else pieces[last]
 
     def tail(self, roles: tuple[str, ...]) -> str | None:
         """The text after the last content."""
-        return (pieces := self._pieces(roles)) and pieces[-1]
+        pieces = self._pieces(roles)
+        return None if pieces is None else pieces[-1]
 
     def prompt(self, roles: tuple[str, ...]) -> str | None:
         """The text after the last content when a reply is to follow."""
@@ -377,7 +378,7 @@ class _Template:
             {"role": role, "content": f"qxText{i}Z7k"} | ({"name": _NAME} if role == "tool" else {}) for i, role in enumerate(roles)
         ]
         try:
-            rendered = self._tokenizer.apply_chat_template(
+            rendered: Any = self._tokenizer.apply_chat_template(
                 messages,
                 chat_template=_FROZEN_DATE + self._tokenizer.get_chat_template(),
                 tokenize=False,

@@ -14,3 +14,4 @@ from lm_envs.rewards.vader import VaderSentiment
 __all__ = ["RewardModelError", "Score", "Shared", "Signals", "VaderSentiment", "names", "register", "resolve", "score"]
 
 register("vader", "lm_envs.rewards.vader:VaderSentiment")
+register("customer_service", "lm_envs.envs.customer_service.scoring:reward")

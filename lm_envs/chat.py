@@ -243,7 +243,7 @@ class ChatFormat:
 
     def _encode_link(self, text: str, *, first: bool = False) -> _Link:
         spaced = text.endswith(" ")
-        before, *after = text[: -1 if spaced else None].split(_NAME)
+        before, *after = text.removesuffix(" ").split(_NAME)
         if first and self.plain:
             return _Link(self._begin + tuple(self._trusted.encode(before, add_special_tokens=False).ids), None, spaced)
         # A word-initial space that the tokenizer adds at the beginning of a text belongs there alone, not in the middle.
@@ -275,9 +275,13 @@ class ChatFormat:
         inside = _without_prefix_space(state)
         self._trusted_inside = Tokenizer.from_str(json.dumps(inside))
         self._untrusted = Tokenizer.from_str(json.dumps(inside | {"added_tokens": [], "post_processor": None}))
-        # A character that the vocabulary lacks is the model's unknown token, whatever spells it.
-        unknown = state["model"].get("unk_token")
-        self._unknown = vocabulary.get(unknown) if unknown is not None else state["model"].get("unk_id")
+        # Text that spells a token which stands for what has no encoding of its own, the unknown token or a byte, is cut in two.
+        model = state["model"]
+        unknown = model.get("unk_token") or next((piece for piece, token in vocabulary.items() if token == model.get("unk_id")), "")
+        self._unknown = vocabulary.get(unknown)
+        spellings = [f"(?<={re.escape(unknown[:1])})(?={re.escape(unknown[1:])})"] * (len(unknown) > 1)
+        spellings += ["(?<=<)(?=0x[0-9A-F]{2}>)"] * bool(model.get("byte_fallback"))
+        self._stand_ins = re.compile("|".join(spellings) or "(?!)")
         self._anchor = self._untrusted.encode("a").ids
         self._anchor = self._anchor if self._untrusted.decode(self._anchor) == "a" else []
 
@@ -311,7 +315,7 @@ class ChatFormat:
         The encoder knows no added tokens, but some are in the model's vocabulary as well: then the text is cut inside the
         spelling. A single character that spells a control token has no other encoding and is replaced.
         """
-        pending = [text]
+        pending = self._stand_ins.split(text)[::-1]
         while pending:
             piece = pending.pop()
             encoding = self._untrusted.encode(piece, add_special_tokens=False)
@@ -372,8 +376,11 @@ class _Template:
             return answered[-2] if answered else pieces[-1]
         return pieces[-1]
 
-    def _pieces(self, roles: tuple[str, ...], *, generation: bool = False) -> list[str] | None:
-        """The texts before, between and after the contents: one more than there are messages."""
+    def _pieces(self, roles: tuple[str, ...], *, generation: bool = False) -> list[str | None] | None:
+        """The texts before, between and after the contents, one more than there are messages.
+
+        Of a template that drops the first messages, the pieces around these are ``None``.
+        """
         messages = [
             {"role": role, "content": f"qxText{i}Z7k"} | ({"name": _NAME} if role == "tool" else {}) for i, role in enumerate(roles)
         ]
@@ -388,14 +395,20 @@ class _Template:
         except Exception as error:  # a template may raise anything
             self.trouble = f"makes it raise {type(error).__name__}: {error}"
             return None
-        pieces = re.split(r"qxText(\d)Z7k", rendered)
-        if pieces[1::2] != [str(i) for i in range(len(roles))]:
+        pieces: list[str] = re.split(r"qxText(\d)Z7k", rendered)
+        shown = [int(i) for i in pieces[1::2]]
+        dropped = len(roles) - len(shown)
+        if not shown or shown != list(range(dropped, len(roles))):
             self.trouble = "doesn't show each content once and in order"
             return None
-        if any(piece.count(_NAME) > (i < len(roles) and roles[i] == "tool") for i, piece in enumerate(pieces[::2])):
+        self.trouble = "doesn't show all contents"
+        around: list[str | None] = [*[None] * dropped, *pieces[::2]]
+        if dropped:
+            around[dropped] = None
+        if any((piece or "").count(_NAME) > (role == "tool") for piece, role in zip(around, (*roles, ""), strict=True)):
             self.trouble = "shows a tool's name elsewhere than before the tool's content"
             return None
-        return pieces[::2]
+        return around
 
 
 def _after(written: int | None, ids: Sequence[int]) -> Sequence[int]:

@@ -111,7 +111,7 @@ def make(
     """
     algorithm = ALGORITHMS[one_of("name", name, tuple(ALGORITHMS))]
     arguments, policy_kwargs = _sort_overrides(algorithm, overrides)
-    venv = _monitored(_as_vec_env(env, model, n_envs, dict(env_kwargs or {})))
+    venv = monitored(as_vec_env(env, n_envs, model, env_kwargs))
     _check_tokens(venv, model)
 
     settings = {**_COMMON, **_DEFAULTS[name]}
@@ -152,9 +152,10 @@ def _sort_overrides(algorithm: type[OnPolicyAlgorithm], overrides: Mapping[str, 
     return arguments, {**overrides.get("policy_kwargs", {}), **{key: value for key, value in overrides.items() if key in policy}}
 
 
-def _as_vec_env(env: Any, model: str | Path | ModelSpec, n_envs: int, env_kwargs: dict[str, Any]) -> VecEnv:
+def as_vec_env(env: Any, n_envs: int = 16, model: str | Path | ModelSpec = "tiny", env_kwargs: Mapping[str, Any] | None = None) -> VecEnv:
+    """A Stable-Baselines3 environment from what :func:`make` takes; see there."""
     if isinstance(env, str):
-        return SB3VecEnv(make_token_env(env, n_envs, model, env_kwargs))
+        return SB3VecEnv(make_token_env(env, n_envs, model, env_kwargs or {}))
     if env_kwargs:
         raise ValueError("env_kwargs are for an environment's id; this environment is made already")
     if isinstance(env, VecEnv):
@@ -183,7 +184,8 @@ def make_token_env(env_id: str, num_envs: int, model: str | Path | ModelSpec, en
     return gym.make_vec(env_id, num_envs=num_envs, **kwargs)
 
 
-def _monitored(env: VecEnv) -> VecEnv:
+def monitored(env: VecEnv) -> VecEnv:
+    """An environment whose infos hold returns and lengths of the episodes that end."""
     if is_vecenv_wrapped(env, VecMonitor) or env.env_is_wrapped(Monitor)[0]:
         return env
     return VecMonitor(env)
@@ -203,7 +205,8 @@ def _check_tokens(env: VecEnv, model: str | Path | ModelSpec) -> None:
     if theirs != ours:
         differ = len(set(theirs.items()) ^ set(ours.items()))
         raise ValueError(
-            f"the environment's tokenizer is not the one of {source} ({differ:,} entries differ): make the environment with tokenizer={str(source)!r}"
+            f"the environment's tokenizer is not the one of {source} ({differ:,} entries differ): "
+            f"make the environment with tokenizer={str(source)!r}"
         )
 
 

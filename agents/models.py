@@ -13,13 +13,13 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Dtype = Literal["float32", "bfloat16"]
-Attention = Literal["sdpa", "eager"]
+Attention = Literal["auto", "sdpa", "eager"]
 
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-ATTENTIONS = ("sdpa", "eager")
+ATTENTIONS = ("auto", "sdpa", "eager")
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class ModelSpec:
     Attributes:
         config: the model's configuration as ``PreTrainedConfig.to_dict`` writes it, with every dropout rate at 0.
         dtype: the type of the weights.
-        attention: ``"sdpa"``, or ``"eager"`` for models that need it.
+        attention: ``"sdpa"``, ``"eager"``, or ``"auto"`` for the first where the model supports it.
         lora: keyword arguments of ``peft.LoraConfig`` (``{}`` for its defaults), or ``None`` to train all weights.
         source: a folder or a hub's name to read weights from; ``None`` gives random ones.
     """
 
     config: Mapping[str, Any]
     dtype: Dtype = "float32"
-    attention: Attention = "sdpa"
+    attention: Attention = "auto"
     lora: Mapping[str, Any] | None = None
     source: str | None = field(default=None, compare=False)
 
@@ -57,7 +57,7 @@ class ModelSpec:
         model: str | Path | PreTrainedModel,
         *,
         dtype: Dtype = "float32",
-        attention: Attention = "sdpa",
+        attention: Attention = "auto",
         lora: Mapping[str, Any] | None = None,
     ) -> ModelSpec:
         """Describe a model by name (``"tiny"``, ``"smollm2-135m"``), by folder, or by a hub's name.
@@ -88,7 +88,7 @@ class ModelSpec:
             FileNotFoundError: when the source holds no weights.
         """
         config = AutoConfig.for_model(self.config["model_type"], **{k: v for k, v in self.config.items() if k != "model_type"})
-        options = {"attn_implementation": self.attention, "dtype": DTYPES[self.dtype]}
+        options = {"attn_implementation": None if self.attention == "auto" else self.attention, "dtype": DTYPES[self.dtype]}
         if self.source is None:
             model = AutoModelForCausalLM.from_config(config, **options)
         else:
@@ -143,6 +143,14 @@ def causal_lm(model: nn.Module) -> PreTrainedModel:
     return cast("PreTrainedModel", model.get_base_model() if hasattr(model, "get_base_model") else model)
 
 
+def adapter_state(model: nn.Module) -> tuple[Any, ...]:
+    """What decides which adapters of a ``PeftModel`` take part."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layer = next(module for module in model.modules() if isinstance(module, BaseTunerLayer))
+    return bool(layer.disable_adapters), tuple(layer.active_adapters), bool(layer.merged)
+
+
 def head(lm: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """Logits ``(..., num_logits)`` of last hidden states ``(..., hidden_size)``, as the model's own ``forward`` computes them.
 
@@ -177,6 +185,28 @@ def check_logits(model: nn.Module, tokens: int) -> None:
             f"the model has {rows:,} logits and the tokenizer {tokens:,} tokens: this is another model's tokenizer, or the "
             f"model's embeddings were not resized"
         )
+
+
+def exact_context(config: PreTrainedConfig) -> int | None:
+    """The longest text that the model reads the same way whatever follows; ``None`` when its positions have no limit.
+
+    Dynamic and long rotary embeddings rescale every position once a text passes the original context, so that a prefix read alone
+    and within a longer text would differ.
+    """
+    limits = [getattr(config, "max_position_embeddings", None)]
+    rope = getattr(config, "rope_parameters", None) or {}
+    for parameters in (rope, *(value for value in rope.values() if isinstance(value, Mapping))):
+        if parameters.get("rope_type") in ("dynamic", "longrope"):
+            limits.append(parameters.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None))
+    return min((limit for limit in limits if limit), default=None)
+
+
+def attention_window(config: PreTrainedConfig) -> int | None:
+    """How many tokens back the narrowest layer looks; ``None`` when all layers see everything."""
+    widths = [getattr(config, "attention_chunk_size", None)]
+    if getattr(config, "use_sliding_window", True):
+        widths.append(getattr(config, "sliding_window", None))
+    return min((width for width in widths if width), default=None)
 
 
 def bf16_is_fast(device: torch.device) -> bool:

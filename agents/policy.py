@@ -7,10 +7,13 @@ The actor is the model's own next-token distribution; the critic is a linear lay
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,10 +25,21 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from agents import decoding, packing
-from agents.models import Attention, Dtype, ModelSpec, bf16_is_fast, causal_lm, check_head, check_logits, head
+from agents.models import (
+    Attention,
+    Dtype,
+    ModelSpec,
+    bf16_is_fast,
+    causal_lm,
+    attention_window,
+    check_head,
+    check_logits,
+    exact_context,
+    head,
+)
 from agents.packing import Packed
 
-Observations = Union[Mapping[str, torch.Tensor], Packed]
+Observations = Mapping[str, torch.Tensor] | Packed
 
 FORBIDDEN_LOGIT = -1e9  # a mask of -inf makes the gradient of a KL divergence NaN
 
@@ -48,12 +62,13 @@ class CausalLMPolicy(ActorCriticPolicy):
         engine: ``"slots"`` keeps keys and values between the steps of a rollout; ``"plain"`` reads each prefix anew.
         lora: keyword arguments of ``peft.LoraConfig``, to train adapters only. For a ``model`` that is not a spec, as are the next two.
         dtype: the type of the weights.
-        attention: ``"sdpa"`` or ``"eager"``.
+        attention: ``"auto"``, ``"sdpa"`` or ``"eager"``.
         optimizer_class: AdamW by default.
         optimizer_kwargs: by default no weight decay.
         use_sde: must be false.
 
     Raises:
+        FileNotFoundError: when there is no such model; raised by the first use, not by the constructor.
         ValueError: when the model has fewer logits than the action space has tokens, or a shorter context than the observations.
     """
 
@@ -73,7 +88,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         engine: Literal["slots", "plain"] = "slots",
         lora: Mapping[str, Any] | None = None,
         dtype: Dtype = "float32",
-        attention: Attention = "sdpa",
+        attention: Attention = "auto",
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.AdamW,
         optimizer_kwargs: dict[str, Any] | None = None,
         use_sde: bool = False,
@@ -89,7 +104,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         if engine not in ("slots", "plain"):
             raise ValueError(f"engine must be 'slots' or 'plain', got {engine!r}")
         _check_spaces(observation_space, action_space)
-        if isinstance(model, ModelSpec) and (lora, dtype, attention) != (None, "float32", "sdpa"):
+        if isinstance(model, ModelSpec) and (lora, dtype, attention) != (None, "float32", "auto"):
             raise ValueError("lora, dtype and attention are part of the ModelSpec; set them there")
         self.temperature = temperature
         self.value_lr = value_lr
@@ -101,19 +116,31 @@ class CausalLMPolicy(ActorCriticPolicy):
         forbidden[getattr(action_space, "forbidden", [])] = True
         self.register_buffer("forbidden", torch.from_numpy(forbidden), persistent=False)
         self._engine = engine
-        self._decoder: decoding.Decoder | None = None
+        self._decoders: dict[int, decoding.Decoder] = {}  # by batch size: training's, and that of an evaluation in between
+        self._half: decoding.HalfWeights | None = None
+        self._weights: Any = None
+        self._probed = False
         self._lr_schedule = lr_schedule
-        self.spec = model if isinstance(model, ModelSpec) else ModelSpec.of(model, dtype=dtype, attention=attention, lora=lora)
-        self._build_model()
+        self._missing: FileNotFoundError | None = None
+        try:
+            spec = model if isinstance(model, ModelSpec) else ModelSpec.of(model, dtype=dtype, attention=attention, lora=lora)
+        except FileNotFoundError as error:
+            # SB3 loads a policy by constructing it with the arguments of the first day and then handing it the saved state, which
+            # holds the spec. So a folder that is gone is an error only if the policy is used as it is now.
+            self._missing = error
+        else:
+            self._build_model(spec)
 
-    def _build_model(self) -> None:
-        """Make the model, the value head and the optimizer that :attr:`spec` describes."""
-        self.model = self.spec.build()
+    def _build_model(self, spec: ModelSpec) -> None:
+        """Make the model, the value head and the optimizer."""
+        self.spec = spec
+        self.model = spec.build()
         lm = causal_lm(self.model)
         check_logits(lm, self.num_tokens)
         check_head(lm)
         length = self.observation_space["input_ids"].shape[0]  # type: ignore[index]
-        context = getattr(lm.config.get_text_config(), "max_position_embeddings", None)
+        self._parameters_of_model = list(self.model.parameters())
+        context = exact_context(lm.config.get_text_config())
         if context is not None and length > context:
             raise ValueError(f"observations have up to {length:,} tokens and the model's context {context:,}: make max_length smaller")
         self.value_head = nn.Linear(lm.get_output_embeddings().weight.shape[1], 1)
@@ -127,6 +154,9 @@ class CausalLMPolicy(ActorCriticPolicy):
         scale = self.value_lr / peak if self.value_lr is not None and peak > 0 else 1.0
         groups = [{"params": self.actor_parameters(), "lr_scale": 1.0}, {"params": self.critic_parameters(), "lr_scale": scale}]
         self.optimizer = self.optimizer_class(groups, lr=float(self._lr_schedule(1)), **self.optimizer_kwargs)
+        self._hook_optimizer()
+
+    def _hook_optimizer(self) -> None:
         self.optimizer.register_step_pre_hook(_scale_rates)
         self.optimizer.register_step_post_hook(_restore_rates)
         self.optimizer.register_step_post_hook(lambda *_: self.forget())
@@ -174,11 +204,10 @@ class CausalLMPolicy(ActorCriticPolicy):
             obs: the observations.
             decode: whether these rows will come back longer by a token, so that keeping keys and values pays.
         """
+        decoder = None if isinstance(obs, Packed) else self._decoder_for(len(obs["input_ids"]), decode)
         with self._precision():
-            if not isinstance(obs, Packed) and not self.training and not torch.is_grad_enabled():
-                decoder = self._decoder_for(obs, decode)
-                if decoder is not None:
-                    return decoder.states(*packing.unpad(obs))
+            if decoder is not None:
+                return decoder.states(*packing.unpad(obs))  # type: ignore[arg-type]
             return packing.hidden_states(self._read, obs if isinstance(obs, Packed) else packing.fold(obs))
 
     def raw_logits(self, states: torch.Tensor) -> torch.Tensor:
@@ -229,24 +258,89 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     def forget(self) -> None:
         """Drop keys and values: the weights have changed, or will."""
-        self._decoder = None
+        self._decoders.clear()
+        self._half = None
 
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
         # Padding on the right is never looked at by a token before it, so that no mask is needed but the causal one.
         return causal_lm(self.model).base_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def _read_cached(self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: decoding.Slots) -> torch.Tensor:
+        lm = causal_lm(self.model)
+        return lm.base_model(
+            input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True
+        ).last_hidden_state
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
         device = self.value_head.weight.device
         enabled = bf16_is_fast(device) if self.autocast == "auto" else self.autocast
-        return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+        with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
+            if not enabled or torch.is_grad_enabled() or self.training:
+                yield
+                return
+            self._forget_if_changed()
+            if self._half is None:
+                self._half = decoding.HalfWeights(self.model)
+            with self._half.used():
+                yield
 
-    def _decoder_for(self, obs: Mapping[str, torch.Tensor], decode: bool) -> decoding.Decoder | None:
-        return None
+    def _decoder_for(self, rows: int, decode: bool) -> decoding.Decoder | None:
+        """The slots for a batch of so many rows, if they can be used now."""
+        if self._engine == "plain" or self.training or torch.is_grad_enabled():
+            return None
+        self._forget_if_changed()
+        if rows not in self._decoders:
+            if not decode or not self._slots_are_exact():
+                return None
+            if len(self._decoders) == 2:
+                del self._decoders[next(iter(self._decoders))]
+            self._decoders[rows] = self._new_decoder(rows)
+        return self._decoders[rows]
+
+    def _new_decoder(self, rows: int) -> decoding.Decoder:
+        eager = causal_lm(self.model).config._attn_implementation == "eager"
+        return decoding.Decoder(self._read_cached, rows, self.value_head.weight.device, additive=eager)
+
+    def _slots_are_exact(self) -> bool:
+        """Whether cached and plain passes agree for this model; tried once, and if not, said once."""
+        if self._probed:
+            return True
+        self._probed = True
+        lm = causal_lm(self.model)
+        config = lm.config.get_text_config()
+        window = attention_window(config)
+        if window is not None and window < self.observation_space["input_ids"].shape[0]:  # type: ignore[index]
+            reason = f"its attention window has {window} tokens"
+        else:
+            exact = lm.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
+            try:
+                device = self.value_head.weight.device
+                with torch.autocast(device.type, enabled=False):
+                    error = decoding.probe(self._read, self._new_decoder(3), config.vocab_size, device)
+                reason = "" if error < (1e-4 if exact else 5e-2) else f"its cached states are off by {error:.1e}"
+            except Exception as failure:  # whatever a model's code raises on a cache it doesn't know
+                reason = f"{type(failure).__name__}: {failure}"
+        if reason:
+            warnings.warn(f"{type(lm).__name__} cannot decode with KV slots ({reason}); rollouts read each prefix anew", stacklevel=2)
+            self._engine = "plain"
+        return not reason
+
+    def _forget_if_changed(self) -> None:
+        """Compare the weights' addresses and versions, and the active adapter, with those that the slots were filled under."""
+        weights = [(p.data_ptr(), p._version) for p in self._parameters_of_model]
+        if self.spec.lora is not None:
+            weights.append(adapter_state(self.model))
+        if weights != self._weights:
+            self.forget()
+            self._weights = weights
 
     # nn.Module and SB3 plumbing.
 
     def train(self, mode: bool = True) -> CausalLMPolicy:
         """Switch between training and evaluation; both compute the same, but keys and values are kept in evaluation only."""
+        if self._missing is not None:
+            raise self._missing
         if mode:
             self.forget()
         return super().train(mode) if mode != self.training else self
@@ -255,6 +349,34 @@ class CausalLMPolicy(ActorCriticPolicy):
         """Tensors of shape ``(n, length)``, and whether the observation was a batch."""
         arrays = {key: np.asarray(observation[key]) for key in ("input_ids", "attention_mask")}
         return {key: torch.as_tensor(np.atleast_2d(a), device=self.device) for key, a in arrays.items()}, arrays["input_ids"].ndim > 1
+
+    def get_extra_state(self) -> str:
+        """The spec as JSON: part of the saved state, so that the model can be built without its folder."""
+        return json.dumps(asdict(self.spec.without_weights()))
+
+    def set_extra_state(self, state: str) -> None:
+        """Nothing: :meth:`load_state_dict` reads the spec before it loads weights."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights; builds the model first when its folder was gone."""
+        if self._missing is not None:
+            self._missing = None
+            self._build_model(ModelSpec(**json.loads(state_dict["_extra_state"])))
+            self.to(self.forbidden.device)
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_decoders": {}, "_half": None, "_weights": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self._missing is None:
+            self._hook_optimizer()  # optimizers leave their hooks out of copies
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("spec", "model", "value_head", "optimizer") and self.__dict__.get("_missing") is not None:
+            raise self._missing  # type: ignore[misc]
+        return super().__getattr__(name)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {

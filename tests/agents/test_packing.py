@@ -1,0 +1,98 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.packing import fold, hidden_states, log_prob_and_entropy, pack
+from tests.agents.toys import random_observations
+
+
+def observations(rows):
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), 3)
+    mask = torch.zeros((len(rows), width), dtype=torch.int8)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def causal(ids):
+    """A stand-in for a causal model whose state says exactly which prefix was read."""
+    state = torch.zeros(len(ids), dtype=torch.float64)
+    states = []
+    for column in ids.T:
+        state = state * 1.618 + column + 1
+        states.append(state)
+    return torch.stack(states, dim=1)[:, :, None]
+
+
+def test_example_of_the_docstring():
+    packed = fold(observations([[7, 8], [7, 8, 9], [5, 2]]))
+    assert [row.tolist() for row in packed.rows] == [[7, 8, 9], [5, 2]]
+    assert packed.row.tolist() == [0, 0, 1] and packed.position.tolist() == [1, 2, 1]
+
+
+# 0 and 255/256 are where byte-wise sorting could go wrong; 3 is the padding id, which is also a token.
+rows = st.lists(st.lists(st.sampled_from([0, 1, 3, 255, 256, 70_000]), min_size=1, max_size=6), min_size=1, max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows)
+def test_fold_is_exact_and_minimal(rows):
+    packed = fold(observations(rows))
+    for i, row in enumerate(rows):
+        assert packed.rows[packed.row[i]][: packed.position[i] + 1].tolist() == row
+    leaders = {tuple(row) for row in rows if not any(len(o) > len(row) and o[: len(row)] == row for o in rows)}
+    assert sorted(map(tuple, packed.rows)) == sorted(leaders)
+    assert torch.equal(hidden_states(causal, packed), torch.stack([causal(torch.tensor([row]))[0, -1] for row in rows]))
+
+
+def test_padding_is_bounded():
+    lengths = [100, 99, 50, 49, 10, 9, 1]
+    packed = pack([np.arange(n) for n in lengths[::-1]], np.arange(7), np.array(lengths[::-1]) - 1, torch.device("cpu"))
+    shapes = [ids.shape for ids, _ in packed.buckets()]
+    assert shapes == [(2, 100), (2, 50), (2, 10), (1, 1)]
+    expected = torch.stack([causal(torch.arange(n)[None])[0, -1] for n in lengths[::-1]])
+    assert torch.equal(hidden_states(causal, packed), expected)
+
+
+def test_random_rows_fold():
+    obs = random_observations(64)
+    packed = fold(obs)
+    assert len(packed) == 64 and len(packed.rows) <= 16
+    assert fold(random_observations(64, prefixes=False)).row.max() > 40
+    assert pickle.loads(pickle.dumps(packed)).position.tolist() == packed.position.tolist()
+
+
+def test_slicing_says_what_to_do():
+    with pytest.raises(TypeError, match="sub_sampling_factor must be 1"):
+        fold(random_observations(4))[::2]
+
+
+@pytest.mark.parametrize("chunk", [1, 30, 10_000])
+def test_log_prob_and_entropy_and_their_gradients(chunk):
+    torch.manual_seed(0)
+    mask = torch.tensor([True, *[False] * 9])
+    logits = torch.randn(7, 10, dtype=torch.float64)
+    actions = torch.randint(1, 10, (7,))
+    weights = torch.randn(2, 7, dtype=torch.float64)
+
+    def shape(z):
+        return (z / 0.7).masked_fill(mask, -1e9)
+
+    results = []
+    for ours in (True, False):
+        z = logits.clone().requires_grad_()
+        if ours:
+            log_prob, entropy = log_prob_and_entropy(z, actions, shape, chunk)
+        else:
+            distribution = torch.distributions.Categorical(logits=shape(z))
+            log_prob, entropy = distribution.log_prob(actions), distribution.entropy()
+        ((log_prob.exp() * weights[0]).sum() + (entropy**2 * weights[1]).sum()).backward()
+        results.append((log_prob, entropy, z.grad))
+    for a, b in zip(*results, strict=True):
+        assert torch.allclose(a, b, atol=1e-9)
+    assert not results[0][2][:, 0].any()

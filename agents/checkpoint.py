@@ -37,7 +37,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
-from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize, VecEnvWrapper
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor, VecNormalize
 
 from agents.algorithms import TRPO, as_vec_env, monitored
 from agents.buffer import EpisodeRolloutBuffer
@@ -237,7 +237,17 @@ def _write(algo: OnPolicyAlgorithm, folder: Path, tokenizer: PreTrainedTokenizer
 
 def _arguments(algo: OnPolicyAlgorithm) -> dict[str, Any]:
     """The constructor's arguments that can be read off the algorithm, as plain data."""
-    elsewhere = {"policy", "env", "policy_kwargs", "rollout_buffer_class", "seed", "device", "tensorboard_log", "verbose", "_init_setup_model"}
+    elsewhere = {
+        "policy",
+        "env",
+        "policy_kwargs",
+        "rollout_buffer_class",
+        "seed",
+        "device",
+        "tensorboard_log",
+        "verbose",
+        "_init_setup_model",
+    }
     values: dict[str, Any] = {}
     for name in inspect.signature(type(algo)).parameters:
         if name in elsewhere or not hasattr(algo, name):
@@ -262,7 +272,10 @@ def _policy_state(policy: CausalLMPolicy) -> dict[str, Any]:
     for name in ("observation_space", "action_space", "lr_schedule", "model"):
         del arguments[name]
     arguments["optimizer_class"] = arguments["optimizer_class"].__name__
-    return {"arguments": _plain(arguments), "spec": _plain({"dtype": spec.dtype, "attention": spec.attention, "lora": spec.lora, "config": spec.config})}
+    return {
+        "arguments": _plain(arguments),
+        "spec": _plain({"dtype": spec.dtype, "attention": spec.attention, "lora": spec.lora, "config": spec.config}),
+    }
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -332,7 +345,12 @@ def _wrapper_state(venv: VecEnv) -> dict[str, Any]:
             if layer.norm_obs:
                 raise TypeError("observations are token ids: VecNormalize needs norm_obs=False")
             scale = layer.ret_rms
-            state["normalize"] = {"mean": float(scale.mean), "var": float(scale.var), "count": float(scale.count), "returns": layer.returns.tolist()}
+            state["normalize"] = {
+                "mean": float(scale.mean),
+                "var": float(scale.var),
+                "count": float(scale.count),
+                "returns": layer.returns.tolist(),
+            }
     return state
 
 
@@ -435,7 +453,9 @@ def _policy_arguments(place: Path, state: Mapping[str, Any]) -> dict[str, Any]:
     arguments = dict(state["policy"]["arguments"])
     arguments["optimizer_class"] = _known(_OPTIMIZERS, arguments["optimizer_class"], "optimizer", "pass policy_kwargs=")
     spec = state["policy"]["spec"]
-    model = ModelSpec(spec["config"], spec["dtype"], spec["attention"], spec["lora"], source=None if spec["lora"] is not None else str(place))
+    model = ModelSpec(
+        spec["config"], spec["dtype"], spec["attention"], spec["lora"], source=None if spec["lora"] is not None else str(place)
+    )
     return {**arguments, "model": model}
 
 

@@ -1,0 +1,15 @@
+"""`python -m agents train | evaluate | chat`."""
+
+from __future__ import annotations
+
+import sys
+
+from lm_envs.shadowing import check_agents
+
+if __name__ == "__main__":
+    try:
+        check_agents()
+        from agents.cli import main
+    except ImportError as error:
+        sys.exit(f"error: {error}")
+    sys.exit(main())

@@ -1,0 +1,393 @@
+"""The command line: train, evaluate, chat. Bad arguments give one line, not a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium as gym
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from transformers.utils import logging as transformers_logging
+
+from agents import checkpoint
+from agents.algorithms import ALGORITHMS, make, make_token_env
+from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_from, policy_for
+from agents.policy import CausalLMPolicy
+from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar, run_logger
+from lm_envs.assets import AssetError
+from lm_envs.rendering import printable
+from lm_envs.rewards import RewardModelError
+
+_COMPLETIONS = 3  # completions that are shown
+_CHECKPOINT, _ARGS, _SUMMARY, _BEFORE = "checkpoint", "args.json", "summary.json", "before.json"
+
+
+def _arg(default: Any, help: str, **options: Any) -> Any:  # noqa: A002
+    return field(default=default, metadata={"help": help, **options})
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """Train a language model on a token environment."""
+
+    algo: str = _arg("ppo", "algorithm", choices=sorted(ALGORITHMS))
+    env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
+    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=json.loads)
+    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a checkpoint's folder, or a hub's name")
+    total_tokens: int = _arg(50_000, "tokens to sample, all environments together")
+    n_envs: int = _arg(16, "environments side by side")
+    lr: float | None = _arg(None, "learning rate of the language model (default: the algorithm's)", type=float)
+    value_lr: float | None = _arg(None, "learning rate of the value head (default: 1e-3)", type=float)
+    n_steps: int | None = _arg(None, "tokens of a rollout in each environment (default: four replies)", type=int)
+    temperature: float = _arg(1.0, "of sampling and of the distribution that is trained")
+    lora: bool = _arg(False, "train LoRA adapters only (needs the extra lora)")
+    dtype: str = _arg("float32", "type of the weights", choices=["float32", "bfloat16"])
+    autocast: str = _arg("auto", "bfloat16 arithmetic on float32 weights; auto: where the machine has it", choices=["auto", "on", "off"])
+    device: str = _arg("auto", "cpu, cuda, or auto")
+    set: dict[str, Any] = _arg(
+        None, "further arguments of the algorithm or the policy, as JSON, such as '{\"n_epochs\": 1}'", type=json.loads
+    )
+    seed: int = _arg(0, "of everything that is drawn")
+    out: str | None = _arg(None, "folder of the run (default: a new one under runs/)", type=str)
+    tracker: str = _arg("tensorboard", "where metrics go beside metrics.jsonl and metrics.csv", choices=TRACKERS)
+    eval_episodes: int = _arg(64, "episodes on the test split before and after; 0 for none")
+    checkpoint_every: int = _arg(10, "iterations between checkpoints")
+
+
+@dataclass(frozen=True)
+class EvaluateArgs:
+    """Evaluate a model or a checkpoint on a token environment."""
+
+    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
+    env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
+    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=json.loads)
+    split: str = _arg("test", "scenarios", choices=["train", "test"])
+    episodes: int = _arg(100, "how many")
+    n_envs: int = _arg(16, "environments side by side")
+    temperature: float | None = _arg(None, "0 takes the most likely token (default: that of training)", type=float)
+    top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
+    top_p: float = _arg(1.0, "choose among the most likely tokens that hold this share")
+    reference: str | None = _arg(None, "a model to report the KL divergence from", type=str)
+    device: str = _arg("auto", "cpu, cuda, or auto")
+    seed: int = _arg(0, "episode k opens with seed + k")
+    json: str | None = _arg(None, "file for the results, episodes included", type=str)
+
+
+@dataclass(frozen=True)
+class ChatArgs:
+    """Talk with a model or a checkpoint."""
+
+    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
+    system: str = _arg("", "a system message")
+    temperature: float = _arg(1.0, "0 takes the most likely token")
+    top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
+    top_p: float = _arg(1.0, "choose among the most likely tokens that hold this share")
+    max_tokens: int = _arg(128, "tokens of a reply")
+    seed: int | None = _arg(None, "of sampling", type=int)
+
+
+class UsageError(Exception):
+    """Something the user can mend; shown as one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    transformers_logging.disable_progress_bar()
+    args = vars(_parser().parse_args(argv))
+    command, traceback = args.pop("command"), args.pop("traceback", False)
+    try:
+        {"train": train, "evaluate": evaluate_command, "chat": chat}[command](args)
+    except (UsageError, checkpoint.CheckpointError, AssetError, RewardModelError) as error:
+        if traceback:
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def train(given: dict[str, Any]) -> None:
+    """The command ``train``."""
+    resume = given.pop("resume", None)
+    args, out = _resumed(Path(resume), given) if resume else _fresh(given)
+    console = Console()
+    with _usage():
+        algo = (
+            checkpoint.load(out / _CHECKPOINT, **({} if args.device == "auto" else {"device": args.device})) if resume else _algorithm(args)
+        )
+        if algo.num_timesteps >= args.total_tokens:
+            raise UsageError(f"the run has {algo.num_timesteps:,} tokens already; ask for more with --total-tokens")
+        test = _test_env(args.env, args.env_kwargs, "test", min(args.n_envs, max(args.eval_episodes, 1)), args.model)
+        logger, history = run_logger(_prepared(out, args), args.tracker, asdict(args), algo.num_timesteps)
+    algo.set_logger(logger)
+    policy = cast(CausalLMPolicy, algo.policy)
+    before = json.loads((out / _BEFORE).read_text(encoding="utf-8")) if resume and (out / _BEFORE).exists() else None
+    if before is None and args.eval_episodes and not resume:
+        before = _evaluated(policy, test, args.eval_episodes, args.seed, console, "before")[0].to_json()
+        (out / _BEFORE).write_text(json.dumps(before), encoding="utf-8")
+    bar = ProgressBar(args.total_tokens, args.algo.upper(), console)
+    callbacks = [EpisodeMetrics(), bar, checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every)]
+    tokens = algo.num_timesteps
+    try:
+        algo.learn(args.total_tokens - tokens, callback=callbacks, log_interval=1, reset_num_timesteps=not resume)
+    except KeyboardInterrupt:
+        there = checkpoint.find(out / _CHECKPOINT)
+        raise UsageError(f"interrupted; go on with --resume {out}" if there else "interrupted before the first checkpoint") from None
+    finally:
+        bar.close()
+        logger.close()
+    summary: dict[str, Any] = {
+        "args": asdict(args),
+        "tokens": algo.num_timesteps,
+        "seconds": bar.seconds,
+        "tokens_per_second": (algo.num_timesteps - tokens) / bar.seconds,
+        "first_rollout": _of_rollout(history.rows[:1]),
+        "last_rollout": _of_rollout(history.rows[-1:]),
+        "before": before,
+    }
+    if args.eval_episodes:
+        after, kl = _evaluated(policy, test, args.eval_episodes, args.seed, console, "after", _reference(args, test, policy))
+        summary |= {"after": after.to_json(), "kl": asdict(kl) if kl else None}
+    (out / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    _show(console, args, summary)
+    console.print(f"run: {out}", highlight=False, soft_wrap=True)
+
+
+def evaluate_command(given: dict[str, Any]) -> None:
+    """The command ``evaluate``."""
+    args = EvaluateArgs(**given)
+    console = Console()
+    with _usage():
+        sampling = Sampling(args.temperature, args.top_k, args.top_p)
+        if args.episodes < 1:
+            raise UsageError(f"--episodes must be at least 1, got {args.episodes}")
+        model = _resolved(args.model)
+        env = _test_env(args.env, args.env_kwargs, args.split, min(args.n_envs, args.episodes), model)
+        policy = policy_for(env, model).to(_device(args.device))
+        reference = policy_for(env, _resolved(args.reference)).to(policy.device) if args.reference else None
+    result, kl = _evaluated(policy, env, args.episodes, args.seed, console, "evaluate", reference, sampling)
+    table = Table(
+        "", "mean", "95 % interval", title=f"{args.model} on {args.env}, {args.split}, {args.episodes} episodes", title_justify="left"
+    )
+    rows = [("reward", result.reward), *((f"reward: {name}", value) for name, value in result.rewards.items() if len(result.rewards) > 1)]
+    rows += [(name, value) for name, value in result.metrics.items()] + [("tokens an episode", result.tokens)]
+    if kl:
+        rows += [("KL a token, nats", kl.per_token), ("KL an episode, nats", kl.per_episode)]
+    for name, value in rows:
+        table.add_row(printable(name), f"{value.mean:.3f}", f"{value.low:.3f} … {value.high:.3f}")
+    console.print(table)
+    _show_completions(console, "", result.to_json())
+    if args.json:
+        document = {"args": asdict(args), **result.to_json(), "kl": asdict(kl) if kl else None}
+        with _usage():
+            Path(args.json).write_text(json.dumps(document, indent=1), encoding="utf-8")
+
+
+def chat(given: dict[str, Any]) -> None:
+    """The command ``chat``."""
+    from agents.chat import Conversation, talk
+
+    args = ChatArgs(**given)
+    with _usage():
+        sampling = Sampling(args.temperature, args.top_k, args.top_p)
+        if args.max_tokens < 1:
+            raise UsageError(f"--max-tokens must be at least 1, got {args.max_tokens}")
+        conversation = Conversation(
+            _resolved(args.model), system=args.system, sampling=sampling, max_tokens=args.max_tokens, seed=args.seed
+        )
+    print("/reset begins a new conversation; the end of the input (Ctrl-D) leaves.")
+    talk(conversation)
+
+
+# Arguments.
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m agents", description="Language models as reinforcement-learning agents.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, cls in (("train", TrainArgs), ("evaluate", EvaluateArgs), ("chat", ChatArgs)):
+        command = commands.add_parser(name, help=cls.__doc__, description=cls.__doc__, argument_default=argparse.SUPPRESS)
+        for item in fields(cls):
+            options = dict(item.metadata)
+            default = item.default if item.default is not MISSING else None
+            if default not in (None, False, ""):
+                options["help"] += f" (default: {default})"
+            options["help"] = options["help"].replace("%", "%%")
+            flag = f"--{item.name.replace('_', '-')}"
+            if isinstance(default, bool):
+                command.add_argument(flag, action="store_true", **options)
+            else:
+                command.add_argument(flag, **{"type": type(default), **options} if default is not None else options)
+        if cls is TrainArgs:
+            command.add_argument(
+                "--resume", metavar="RUN", help="go on with the run in this folder; only --total-tokens and --tracker may change"
+            )
+        command.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    return parser
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """What set-up refuses is the user's to mend: one line."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ImportError, NotImplementedError, gym.error.Error) as error:
+        raise UsageError(str(error)) from error
+    except RuntimeError as error:  # torch's, for a device that isn't there
+        raise UsageError(str(error).splitlines()[0]) from error
+
+
+def _fresh(given: Mapping[str, Any]) -> tuple[TrainArgs, Path]:
+    args = TrainArgs(**given)
+    if args.eval_episodes < 0:
+        raise UsageError(f"--eval-episodes must be at least 0, got {args.eval_episodes}")
+    for name in ("total_tokens", "n_envs", "checkpoint_every"):
+        if getattr(args, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}")
+    for name in ("env_kwargs", "set"):
+        if not isinstance(getattr(args, name) or {}, dict):
+            raise UsageError(f'--{name.replace("_", "-")} must be a JSON object, such as \'{{"target": "positive"}}\'')
+    if args.out is not None:
+        out = Path(args.out)
+        if out.exists() and any(out.iterdir()):
+            raise UsageError(f"{out} is not empty; choose another folder, or go on with that run: --resume {out}")
+        return args, out
+    name = "-".join([args.algo, args.env.rpartition("/")[2], Path(args.model).name, f"seed{args.seed}"])
+    numbers = range(1, 10_000)
+    return args, next(p for p in (Path("runs") / (name if i == 1 else f"{name}-{i}") for i in numbers) if not p.exists())
+
+
+def _resumed(out: Path, given: Mapping[str, Any]) -> tuple[TrainArgs, Path]:
+    if extra := set(given) - {"total_tokens", "tracker", "traceback"}:
+        flags = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in extra))
+        raise UsageError(f"a resumed run keeps its arguments; {flags} cannot change")
+    if checkpoint.find(out / _CHECKPOINT) is None or not (out / _ARGS).is_file():
+        raise UsageError(f"{out} holds no run with a checkpoint")
+    return TrainArgs(**{**json.loads((out / _ARGS).read_text(encoding="utf-8")), **given}), out
+
+
+def _prepared(out: Path, args: TrainArgs) -> Path:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _ARGS).write_text(json.dumps(asdict(args), indent=1), encoding="utf-8")
+    return out
+
+
+def _algorithm(args: TrainArgs) -> OnPolicyAlgorithm:
+    overrides: dict[str, Any] = {"autocast": {"auto": "auto", "on": True, "off": False}[args.autocast], "temperature": args.temperature}
+    given = {"learning_rate": args.lr, "value_lr": args.value_lr, "n_steps": args.n_steps}
+    overrides |= {name: value for name, value in given.items() if value is not None}
+    return make(
+        args.algo,
+        args.env,
+        model=_resolved(args.model),
+        n_envs=args.n_envs,
+        env_kwargs=args.env_kwargs,
+        seed=args.seed,
+        lora=args.lora,
+        dtype=cast(Any, args.dtype),
+        device=args.device,
+        **{**overrides, **(args.set or {})},
+    )
+
+
+def _resolved(model: str) -> str:
+    """The checkpoint in a run's folder, or what was named."""
+    for folder in (Path(model) / _CHECKPOINT, Path(model)):
+        if (place := checkpoint.find(folder)) is not None:
+            return str(place)
+    return model
+
+
+def _device(name: str) -> str:
+    from stable_baselines3.common.utils import get_device
+
+    return str(get_device(name))
+
+
+def _test_env(env: str, env_kwargs: Mapping[str, Any] | None, split: str, num_envs: int, model: str) -> Any:
+    try:
+        return make_token_env(env, num_envs, _resolved(model), {**(env_kwargs or {}), "split": split})
+    except TypeError as error:
+        if "split" not in str(error):  # an environment of somebody else's that has no splits
+            raise
+        return make_token_env(env, num_envs, _resolved(model), env_kwargs or {})
+
+
+# Results.
+
+
+def _reference(args: TrainArgs, env: Any, policy: CausalLMPolicy) -> CausalLMPolicy | None:
+    """The model that training began with, to measure the KL divergence from; ``None`` for a LoRA policy, which holds it."""
+    if args.lora:
+        return None
+    return policy_for(env, _resolved(args.model), temperature=args.temperature, autocast=policy.autocast).to(policy.device)
+
+
+def _evaluated(
+    policy: CausalLMPolicy,
+    env: Any,
+    episodes: int,
+    seed: int,
+    console: Console,
+    label: str,
+    reference: CausalLMPolicy | None = None,
+    sampling: Sampling | None = None,
+) -> tuple[Evaluation, Divergence | None]:
+    bar = progress_bar(console)
+    with bar if console.is_terminal else _nothing():
+        task = bar.add_task(label, total=episodes, note="episodes")
+        result = evaluate(policy, env, episodes, sampling=sampling, seed=seed, on_episode=lambda _: bar.advance(task))
+    measured = reference is not None or (label == "after" and policy.spec.lora is not None)
+    return result, kl_from(policy, reference, result.episodes) if measured else None
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _of_rollout(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: value for row in rows for name, value in row.items() if name.startswith(("rollout/", "metrics/", "reward/"))}
+
+
+def _show(console: Console, args: TrainArgs, summary: Mapping[str, Any]) -> None:
+    table = Table("", "first", "last", title=f"{args.algo.upper()} on {args.env}, {args.model}", title_justify="left")
+    first, last = summary["first_rollout"], summary["last_rollout"]
+    for name in first:
+        if name in last and name.startswith(("rollout/reward", "metrics/")):
+            table.add_row(f"training: {printable(name.split('/', 1)[1])}", f"{first[name]:.3f}", f"{last[name]:.3f}")
+    before, after = summary.get("before"), summary.get("after")
+    if before and after:
+        rows = [("reward", before["reward"], after["reward"])]
+        rows += [(name, before["metrics"][name], after["metrics"][name]) for name in after["metrics"] if name in before["metrics"]]
+        for name, old, new in rows:
+            table.add_row(f"test: {printable(name)}", *(f"{e['mean']:.3f} [{e['low']:.3f}, {e['high']:.3f}]" for e in (old, new)))
+    if summary.get("kl"):
+        table.add_row("KL from the start, nats a token", "0", f"{summary['kl']['per_token']['mean']:.4f}")
+    table.add_row("tokens", "", f"{summary['tokens']:,}")
+    table.add_row("time, tokens/s", f"{summary['seconds']:.0f} s", f"{summary['tokens_per_second']:,.0f}")
+    console.print(table)
+    for label, result in (("before", before), ("after", after)):
+        if result:
+            _show_completions(console, label, result)
+
+
+def _show_completions(console: Console, label: str, result: Mapping[str, Any]) -> None:
+    for episode in result["episodes"][:_COMPLETIONS]:
+        line = Text(f"{label} ".lstrip(), style="bold")
+        line.append(f"reward {episode['reward']:+.2f} ", style="magenta")
+        line.append(printable(" ".join(episode["prompt"].split())[-80:]), style="cyan")
+        line.append(" → ")
+        line.append(printable(" / ".join(" ".join(reply.split()) for reply in episode["replies"]))[:400], style="green")
+        console.print(line)

@@ -3,7 +3,8 @@
     python -m agents.tiny --out lm_envs/bundled/tiny
 
 Experts and random players take turns, so that the model can answer in every family, well and badly: what reinforcement learning
-has to work with. Only training splits are used. The result is a Hugging Face folder; equal seeds, versions and thread counts give equal files.
+has to work with. Only training splits are used. The result is a Hugging Face folder; equal seeds, versions and thread counts give
+equal files.
 """
 
 from __future__ import annotations
@@ -137,7 +138,9 @@ def batches(rows: Sequence[list[int]], tokens: int, generator: torch.Generator) 
         yield torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=-1)
 
 
-def train(rows: Sequence[list[int]], tokenizer: PreTrainedTokenizerFast, args: Args, device: torch.device) -> tuple[LlamaForCausalLM, float]:
+def train(
+    rows: Sequence[list[int]], tokenizer: PreTrainedTokenizerFast, args: Args, device: torch.device
+) -> tuple[LlamaForCausalLM, float]:
     """Next-token training over all positions; the model and its mean loss (nats a token) over the last hundred batches."""
     torch.manual_seed(args.seed)
     config = LlamaConfig(
@@ -198,7 +201,9 @@ def build(args: Args, out: Path, families: Sequence[str] = tuple(FAMILIES), devi
     # Half precision keeps the file small; in it, loading and saving again changes nothing.
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
-    (out / "training.json").write_text(json.dumps({**asdict(args), "families": list(families), "final_loss": round(loss, 4)}, indent=2) + "\n")
+    (out / "training.json").write_text(
+        json.dumps({**asdict(args), "families": list(families), "final_loss": round(loss, 4)}, indent=2) + "\n"
+    )
     return loss
 
 

@@ -1,0 +1,74 @@
+"""Command line of the experiments: ``python -m benchmarks demo``, ``python -m benchmarks sentiment-judge``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run an experiment; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="train the bundled model with PPO, A2C and TRPO and compare")
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for results (default: %(default)s)")
+    demo.add_argument("--algorithms", nargs="+", choices=("ppo", "a2c", "trpo"), default=["ppo", "a2c", "trpo"])
+    demo.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    demo.add_argument("--tokens", type=_positive, default=None, help="tokens of a run")
+    demo.add_argument("--episodes", type=_positive, default=None, help="test episodes before and after each run")
+    demo.add_argument("--jobs", type=_positive, default=2, help="runs at a time, a thread each (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+    arguments = parser.parse_args(argv)
+    status: int = arguments.run(arguments)
+    return status
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from benchmarks.experiments.demo import analysis, sweep
+
+    console = Console()
+    chosen = {name: getattr(arguments, name) for name in ("tokens", "episodes") if getattr(arguments, name) is not None}
+    study = sweep.Study(algorithms=tuple(arguments.algorithms), seeds=tuple(arguments.seeds), jobs=arguments.jobs, **chosen)
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    results = sweep.run_all(study, out)
+    rows = analysis.summarise(results)
+    title = f"{study.env}, model {study.model}, test split: means with 95 % intervals over seeds and episodes; KL in nats a token"
+    console.print(analysis.table(rows, title))
+    analysis.plot_curves(results, out / "learning_curves.png")
+    (out / "table.md").write_text(analysis.markdown(rows), encoding="utf-8")
+    texts = analysis.completions(results)
+    (out / "completions.txt").write_text(texts, encoding="utf-8")
+    summary = {
+        "study": asdict(study),
+        "machine": sweep.machine(),
+        "seconds": time.perf_counter() - began,
+        "rows": [_plain(row) for row in rows],
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    console.print(texts, markup=False, highlight=False)
+    console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, learning_curves.png, completions.txt, and a folder a run")
+    return 0
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: vars(value) if hasattr(value, "low") else value for name, value in row.items()}
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""One folder an experiment: what runs (``sweep``) and what is made of it (``analysis``)."""

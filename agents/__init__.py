@@ -8,12 +8,18 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from lm_envs.shadowing import check_agents
+
+check_agents()
+
 _HOME = {
     "CausalLMPolicy": "agents.policy",
     "EpisodeRolloutBuffer": "agents.buffer",
     "ModelSpec": "agents.models",
     "SB3VecEnv": "agents.vec_env",
     "TRPO": "agents.algorithms",
+    "evaluate": "agents.evaluation",
+    "kl_from": "agents.evaluation",
     "load": "agents.models",
     "make": "agents.algorithms",
 }

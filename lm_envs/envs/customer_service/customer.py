@@ -91,12 +91,12 @@ class SimulatedCustomer:
         self._notice_manners(heard)
         if outcome.final:
             return self._conclude(outcome)
-        if outcome.kind == "refused":
-            return self._take_refusal(heard)
-        if outcome.kind in MOOD:
+        if outcome.kind in MOOD and outcome.kind != "refused":
             self._feel(outcome.kind)
         if over:
             return Reaction("")
+        if outcome.kind == "refused":
+            return self._take_refusal(heard)
         answers, disclosed = self._answers(heard)
         if disclosed:
             self._feel("detail", len(disclosed))

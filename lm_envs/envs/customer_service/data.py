@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -26,14 +26,14 @@ class DataError(ValueError):
     """A data file of this family is malformed; the message names the file and the entry."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> dict[str, Any]:
     """One data file, checked. Callers must not change what they get.
 
     Raises:
         DataError: when an entry is missing, repeated across splits, too short or has an unknown slot.
     """
-    data = json.loads(files(__package__).joinpath("data", f"{name}.json").read_text("utf-8"))
+    data = json.loads((files(__package__) / "data" / f"{name}.json").read_text("utf-8"))
     _CHECKS[name](data)
     return data  # type: ignore[no-any-return]
 

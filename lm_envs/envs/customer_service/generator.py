@@ -155,7 +155,9 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
     return choices[int(rng.integers(len(choices)))]
 
 
-def _order(rng: np.random.Generator, intent: str, policy: rules.Policy, customer: Customer, product: Mapping[str, Any], address: str) -> Order:
+def _order(
+    rng: np.random.Generator, intent: str, policy: rules.Policy, customer: Customer, product: Mapping[str, Any], address: str
+) -> Order:
     order = Order(
         number=str(int(rng.integers(1000, 10000))),
         customer=customer.name,
@@ -172,7 +174,9 @@ def _order(rng: np.random.Generator, intent: str, policy: rules.Policy, customer
     elif intent in ("refund", "exchange", "damaged", "wrong_item"):
         order.status, order.due = "delivered", None
         late = not allowed and intent in ("refund", "exchange")
-        order.days_since_delivery = int(rng.integers(policy.window + 1, policy.window + 40)) if late else int(rng.integers(1, policy.window + 1))
+        order.days_since_delivery = (
+            int(rng.integers(policy.window + 1, policy.window + 40)) if late else int(rng.integers(1, policy.window + 1))
+        )
     elif not allowed:
         order.status = "shipped"
     return order

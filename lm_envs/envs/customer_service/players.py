@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lm_envs.envs.customer_service.data import load
 from lm_envs.envs.customer_service.desk import Desk
 from lm_envs.envs.customer_service.generator import Scenario, pick, random_date
-from lm_envs.envs.customer_service.shop import OPERATIONS
 
 _TROUBLE = ("late", "damaged", "wrong_item")
-_TOGETHER = {("problem", "order"): "ask_order_problem", ("order", "postcode"): "ask_order_postcode"}
+_TOGETHER: dict[tuple[str, ...], str] = {("problem", "order"): "ask_order_problem", ("order", "postcode"): "ask_order_postcode"}
 
 
 def expert_reply(scenario: Scenario, desk: Desk, turn: int) -> str:
@@ -55,7 +56,7 @@ def random_reply(rng: np.random.Generator) -> str:
     )
 
 
-def say(acts: list[str], slots: dict[str, str], rng: np.random.Generator) -> str:
+def say(acts: list[str], slots: Mapping[str, str], rng: np.random.Generator) -> str:
     """Word a list of acts from `agent.json`."""
     templates = load("agent")
     return " ".join(pick(rng, templates[act]).format_map(slots) for act in acts)

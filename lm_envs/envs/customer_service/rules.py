@@ -59,7 +59,9 @@ def needed_details(intent: str, due: str) -> tuple[str, ...]:
     return tuple(detail for detail in DETAILS if detail in needed)
 
 
-def breach(operation: str, intent: str, order: Order, in_stock: bool, policy: Policy, known: Collection[str], identified: bool) -> str | None:
+def breach(
+    operation: str, intent: str, order: Order, in_stock: bool, policy: Policy, known: Collection[str], identified: bool
+) -> str | None:
     """The rule that an operation would break now, or ``None``.
 
     Args:

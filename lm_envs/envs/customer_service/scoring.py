@@ -15,7 +15,7 @@ _FINAL_STATUS = {"refund": "refunded", "replacement": "replaced", "cancel": "can
 _TOLD = {"inform_date": "date", "refuse_window": "refusal", "refuse_shipped": "refusal", "hand_over": "hand_over"}
 
 
-def reward() -> rewards.RewardModel:
+def reward() -> rewards.Signals:
     """The default reward model of the family, registered as ``"customer_service"``."""
     return rewards.Signals(WEIGHTS, name="customer_service")
 

@@ -25,7 +25,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 
 from lm_envs.envs.customer_service.data import load
 
@@ -159,11 +160,14 @@ class _Lexicon:
         return not self.blocks.get(kind, frozenset()).isdisjoint(around)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _lexicon() -> _Lexicon:
     data = load("acts")
     return _Lexicon(
-        contractions=tuple((re.compile((r"\b" if short[0].isalpha() and short != "n't" else "") + re.escape(short) + r"\b"), long) for short, long in data["contractions"]),
+        contractions=tuple(
+            (re.compile((r"\b" if short[0].isalpha() and short != "n't" else "") + re.escape(short) + r"\b"), long)
+            for short, long in data["contractions"]
+        ),
         idioms=re.compile(r"\b(?:" + "|".join(map(re.escape, data["idioms"])) + r")\b"),
         numbers={word: str(number) for word, number in data["numbers"].items()},
         months={name: index for index, names in enumerate(data["months"], 1) for name in names},
@@ -174,7 +178,10 @@ def _lexicon() -> _Lexicon:
         cues=compile_patterns(data["cues"]),
         conditions=compile_patterns(data["conditions"]),
         refusals=compile_patterns(data["refusals"]),
-        **{group: {name: compile_patterns(patterns) for name, patterns in data[group].items()} for group in ("acts", "asks", "offers", "reasons")},
+        **{
+            group: {name: compile_patterns(patterns) for name, patterns in data[group].items()}
+            for group in ("acts", "asks", "offers", "reasons")
+        },
     )
 
 
@@ -255,7 +262,7 @@ def _dates(words: Sequence[str], months: dict[str, int]) -> set[tuple[int, int]]
     """Days of months: "14 may", "14th of may", "may 14th"."""
     dates = set()
     plain = [word for word in words if word not in ("of", "th", "st", "nd", "rd", "the")]
-    for left, right in zip(plain, plain[1:]):
+    for left, right in pairwise(plain):
         for day, month in ((left, right), (right, left)):
             if month in months and _WHOLE.fullmatch(day) and 1 <= int(day) <= 31:
                 dates.add((int(day), months[month]))
@@ -263,11 +270,11 @@ def _dates(words: Sequence[str], months: dict[str, int]) -> set[tuple[int, int]]
 
 
 def _amounts(words: Sequence[str]) -> set[float]:
-    pairs = list(zip(words, words[1:]))
+    pairs = list(pairwise(words))
     before = {right for left, right in pairs if left == "£"}
     after = {left for left, right in pairs if right in ("pound", "pounds", "gbp")}
     return {float(word[:12]) for word in before | after if _NUMBER.fullmatch(word)}
 
 
 def _days(words: Sequence[str]) -> set[int]:
-    return {int(left[:9]) for left, right in zip(words, words[1:]) if right in ("day", "days") and _NUMBER.fullmatch(left) and "." not in left}
+    return {int(left[:9]) for left, right in pairwise(words) if right in ("day", "days") and _NUMBER.fullmatch(left) and "." not in left}

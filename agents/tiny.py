@@ -45,9 +45,9 @@ class Args:
 
     seed: int = 0
     """seeds scenarios, players, initial weights and the order of batches"""
-    conversations: int = 8000
-    """conversations of each family"""
-    epochs: int = 4
+    characters: int = 2_500_000
+    """characters of the conversations of each family, about"""
+    epochs: int = 3
     """passes over all conversations"""
     vocab_size: int = 2048
     """tokens, control tokens included"""
@@ -57,10 +57,12 @@ class Args:
     """transformer blocks"""
     context: int = 1024
     """longest context in tokens"""
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     """tokens of a batch, padding included"""
     learning_rate: float = 2e-3
     """peak of a cosine schedule with warm-up"""
+    threads: int = 2
+    """threads of the processor; other numbers add in another order"""
     expert_share: float = 0.4
     """share of replies that the expert gives; the random player gives the others"""
 
@@ -72,12 +74,12 @@ class Conversation(NamedTuple):
     turns: list[tuple[str, Messages]]
 
 
-def converse(env: TextEnv, count: int, rng: np.random.Generator, expert_share: float) -> Iterator[Conversation]:
-    """Conversations between the scripted players and a text environment.
+def converse(env: TextEnv, characters: int, rng: np.random.Generator, expert_share: float) -> Iterator[Conversation]:
+    """Conversations of about so many characters together between the scripted players and a text environment.
 
     Half of the conversations are by one player alone, so that the model sees what a good one looks like to its end.
     """
-    for _ in range(count):
+    while characters > 0:
         opening, _ = env.reset(seed=int(rng.integers(2**31)))
         share = float(rng.random() < expert_share) if rng.random() < 0.5 else expert_share
         turns: list[tuple[str, Messages]] = []
@@ -88,6 +90,7 @@ def converse(env: TextEnv, count: int, rng: np.random.Generator, expert_share: f
             messages, _, terminated, truncated, _ = env.step(reply)
             turns.append((reply, messages[known + 1 :]))
             over = terminated or truncated
+        characters -= sum(len(message["content"]) for message in env.messages)
         yield Conversation(opening, turns)
 
 
@@ -143,6 +146,7 @@ def train(
 ) -> tuple[LlamaForCausalLM, float]:
     """Next-token training over all positions; the model and its mean loss (nats a token) over the last hundred batches."""
     torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=args.hidden_size,
@@ -188,7 +192,7 @@ def build(args: Args, out: Path, families: Sequence[str] = tuple(FAMILIES), devi
     for family in families:
         env = gym.make(f"lm_envs/{family}-v0", disable_env_checker=True).unwrapped
         assert isinstance(env, TextEnv)
-        conversations += converse(env, args.conversations, rng, args.expert_share)
+        conversations += converse(env, args.characters, rng, args.expert_share)
     tokenizer = train_tokenizer(texts(conversations), args.vocab_size)
     chat = ChatFormat(tokenizer)
     rows = [row for row in (encode(conversation, chat) for conversation in conversations) if len(row) <= args.context]

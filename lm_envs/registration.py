@@ -11,7 +11,7 @@ FAMILIES = {
 }
 # Tokens of a context and of a reply; with the bundled tokenizer the experts never fill them.
 LIMITS = {
-    "Sentiment": {"max_length": 256, "max_reply_tokens": 24},
+    "Sentiment": {"max_length": 256, "max_reply_tokens": 32},
     "Dialogue": {"max_length": 1024, "max_reply_tokens": 40},
     "CustomerService": {"max_length": 1024, "max_reply_tokens": 48},
 }

@@ -5,13 +5,41 @@
 Environments take one, or its registered name, as ``gym.make(..., reward=…)``.
 """
 
-from lm_envs.rewards.base import Shared
+from lm_envs.rewards.base import Composite, Shared
+from lm_envs.rewards.classifier import HFClassifier
+from lm_envs.rewards.clip import Clip
+from lm_envs.rewards.function import Function
+from lm_envs.rewards.gate import Gate
+from lm_envs.rewards.length import Length
 from lm_envs.rewards.registry import names, register, resolve
+from lm_envs.rewards.repetition import Repetition
 from lm_envs.rewards.scoring import RewardModelError, Score, score
 from lm_envs.rewards.signals import Signals
 from lm_envs.rewards.vader import VaderSentiment
+from lm_envs.rewards.weighted_sum import WeightedSum
 
-__all__ = ["RewardModelError", "Score", "Shared", "Signals", "VaderSentiment", "names", "register", "resolve", "score"]
+__all__ = [
+    "Clip",
+    "Composite",
+    "Function",
+    "Gate",
+    "HFClassifier",
+    "Length",
+    "Repetition",
+    "RewardModelError",
+    "Score",
+    "Shared",
+    "Signals",
+    "VaderSentiment",
+    "WeightedSum",
+    "names",
+    "register",
+    "resolve",
+    "score",
+]
 
-register("vader", "lm_envs.rewards.vader:VaderSentiment")
+register("vader", VaderSentiment)
+register("length", Length)
+register("repetition", Repetition)
 register("customer_service", "lm_envs.envs.customer_service.scoring:reward")
+register("dialogue", "lm_envs.envs.dialogue.scoring:reward")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -14,11 +13,11 @@ from lm_envs.types import RewardModel
 ENTRY_POINTS = "lm_envs.rewards"
 
 _lock = threading.RLock()
-_targets: dict[str, str | Callable[..., Any]] = {}
+_targets: dict[str, Any] = {}
 _made: dict[str, RewardModel] = {}
 
 
-def register(name: str, target: str | Callable[..., Any]) -> None:
+def register(name: str, target: Any) -> None:
     """Give a reward model a name that ``gym.make(..., reward=name)`` takes.
 
     A package can do the same without being imported, by an entry point of the group ``lm_envs.rewards``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lm_envs.rewards.base import Composite
-from lm_envs.rewards.weights import finite_weight
+from lm_envs.rewards.numbers import finite
 from lm_envs.types import Exchange
 
 
@@ -27,7 +27,7 @@ class Signals(Composite):
     def __init__(self, weights: Mapping[str, float], *, name: str = "signals") -> None:
         if not weights:
             raise ValueError("Signals needs at least one weight")
-        self.weights = {signal: finite_weight(signal, weight) for signal, weight in weights.items()}
+        self.weights = {signal: finite(signal, weight) for signal, weight in weights.items()}
         self.name = name
 
     @property

@@ -163,7 +163,8 @@ class SimulatedCustomer:
                 if asked == "problem" and len(heard.asks) > 1:
                     continue  # "your order number, so that I can see what happened?"
                 if asked != "wish":
-                    acts.append("again")
+                    if "again" not in acts:
+                        acts.append("again")
                     self._feel("repeated_question")
                 acts.append(self._act_of(detail))
             else:

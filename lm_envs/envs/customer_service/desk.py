@@ -47,7 +47,7 @@ class Desk:
         shop: the books.
         known: details that the customer has given.
         told: what the customer has rightly been told: an operation, ``"date"``, ``"refusal"``, ``"hand_over"``.
-        misled: whether a false date or sum was stated; it can't be taken back.
+        misled: whether the reply that settled the matter stated a false date or sum.
         violations: how many rules were broken so far.
     """
 
@@ -67,8 +67,8 @@ class Desk:
     def judge(self, heard: Heard) -> Outcome:
         """Carry out what a reply says, given what is known before the customer answers it."""
         facts_wrong = self._false_facts(heard)
-        self.misled |= facts_wrong
         outcome = self._decide(heard, facts_wrong)
+        self.misled = outcome.kind == "done" and facts_wrong
         violations = tuple(dict.fromkeys((*(["false_fact"] if facts_wrong else []), *outcome.violations)))
         self.violations += len(violations)
         notices = outcome.notices

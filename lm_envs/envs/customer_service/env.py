@@ -77,8 +77,8 @@ class CustomerServiceEnv(TextEnv):
     ## Info
     ``scenario``: an id that says nothing but the split. ``rewards``: the reward's components, after a reply. ``metrics``: ground truth:
 
-    - ``success``: 1 if the books are as the rules want them, the customer was told what they should be and nothing false, and left it at
-      that; else 0.
+    - ``success``: 1 if the books are as the rules want them, the customer was told what they should be, with nothing false about it, and
+      left it at that; else 0.
     - ``satisfaction``: the customer's, in [0, 1].
     - ``violations``: rules broken so far.
     - ``details_collected``: share of the needed details that the customer has given, in [0, 1].

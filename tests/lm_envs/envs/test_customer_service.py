@@ -536,6 +536,15 @@ def test_a_wrong_sum_spoils_a_refund():
     assert terminated and info["metrics"]["success"] == 0 and info["metrics"]["violations"] == 1
 
 
+def test_a_false_date_beside_the_matter_is_a_violation_and_no_more():
+    env = find("cancel", lambda s: s.remedy == "cancel" and not s.vague)
+    *_, info = env.step("It is due on 31 October.")
+    assert info["metrics"]["violations"] == 1
+    env.step(VERIFY)
+    *_, info = env.step("I have cancelled your order.")
+    assert info["metrics"]["success"] == 1
+
+
 def test_a_stranger_is_handed_over():
     env = find("damaged", lambda s: not s.identified and not s.vague)
     messages, *_ = env.step(VERIFY)

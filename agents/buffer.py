@@ -104,8 +104,9 @@ class EpisodeRolloutBuffer(RolloutBuffer):
             before = self.lengths[step - 1]
             width = int(before.max())
             grown = ((ids[:, :width] == self._ids[:, :width]) | (np.arange(width) >= before[:, None])).all(axis=1)
-            for env in np.flatnonzero(~grown | (self.lengths[step] < before) | np.asarray(episode_start, dtype=np.bool_)):
-                self._close(int(env), step)
+            begins = ~grown | (self.lengths[step] < before) | np.asarray(episode_start, dtype=np.bool_)
+            for row in np.flatnonzero(begins).tolist():
+                self._close(row, step)
         self._ids = ids.copy()
         self.actions[step] = np.asarray(action).reshape(self.n_envs)
         self.rewards[step] = reward

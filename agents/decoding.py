@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import Cache
@@ -23,7 +24,7 @@ from transformers.pytorch_utils import Conv1D
 from agents.packing import Ids
 
 # Maps ids (rows, new), positions (rows, new), a mask (rows, 1, new, seen) and a cache to the last hidden states (rows, new, size).
-CachedRead = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Cache], torch.Tensor]
+CachedRead = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Any], torch.Tensor]
 
 FIRST_CAPACITY = 64  # tokens a slot; doubled when a row outgrows it
 
@@ -128,13 +129,16 @@ class Decoder:
         beyond = positions >= stop[:, None]
         positions[beyond] = 0
         new = np.take_along_axis(ids if rows is None else ids[rows], positions, axis=1)
-        mask = np.arange(seen) <= positions[:, :, None]
-        tensors = [torch.from_numpy(a).to(self._device) for a in (new, positions, np.where(beyond, capacity, positions), mask[:, None])]
-        mask = tensors[3]
+        kept_at = np.where(beyond, capacity, positions)
+        visible = (np.arange(seen) <= positions[:, :, None])[:, None]
+        self._cache.aim(self._slots, capacity, None if rows is None else self._tensor(rows), self._tensor(kept_at), seen)
+        mask = self._tensor(visible)
         if self._additive:
             mask = torch.zeros(mask.shape, device=self._device).masked_fill(~mask, torch.finfo(torch.bfloat16).min)
-        self._cache.aim(self._slots, capacity, None if rows is None else torch.from_numpy(rows).to(self._device), tensors[2], seen)
-        return self._read(tensors[0], tensors[1], mask, self._cache)
+        return self._read(self._tensor(new), self._tensor(positions), mask, self._cache)
+
+    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device)
 
 
 class HalfWeights:

@@ -143,6 +143,11 @@ def causal_lm(model: nn.Module) -> PreTrainedModel:
     return cast("PreTrainedModel", model.get_base_model() if hasattr(model, "get_base_model") else model)
 
 
+def backbone(model: nn.Module) -> nn.Module:
+    """The part of a causal LM that maps ids to last hidden states."""
+    return cast(nn.Module, causal_lm(model).base_model)
+
+
 def adapter_state(model: nn.Module) -> tuple[Any, ...]:
     """What decides which adapters of a ``PeftModel`` take part."""
     from peft.tuners.tuners_utils import BaseTunerLayer
@@ -171,7 +176,7 @@ def check_head(lm: PreTrainedModel) -> None:
     """Raise ``NotImplementedError`` unless :func:`head` gives what the model itself gives."""
     ids = torch.arange(2, 10, device=lm.device)[None] % lm.config.get_text_config().vocab_size
     every = torch.ones_like(ids)
-    output = lm.base_model(input_ids=ids, attention_mask=every, use_cache=False)
+    output = backbone(lm)(input_ids=ids, attention_mask=every, use_cache=False)
     ours, theirs = head(lm, output.last_hidden_state), lm(input_ids=ids, attention_mask=every, use_cache=False).logits
     if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4 if lm.dtype == torch.float32 else 1e-1):
         raise NotImplementedError(f"{type(lm).__name__} computes its logits from the last hidden states in a way that is not known here")

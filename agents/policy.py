@@ -29,9 +29,11 @@ from agents.models import (
     Attention,
     Dtype,
     ModelSpec,
+    adapter_state,
+    attention_window,
+    backbone,
     bf16_is_fast,
     causal_lm,
-    attention_window,
     check_head,
     check_logits,
     exact_context,
@@ -153,7 +155,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         peak = max(float(self._lr_schedule(progress)) for progress in np.linspace(0, 1, 101))
         scale = self.value_lr / peak if self.value_lr is not None and peak > 0 else 1.0
         groups = [{"params": self.actor_parameters(), "lr_scale": 1.0}, {"params": self.critic_parameters(), "lr_scale": scale}]
-        self.optimizer = self.optimizer_class(groups, lr=float(self._lr_schedule(1)), **self.optimizer_kwargs)
+        self.optimizer = self.optimizer_class(groups, lr=float(self._lr_schedule(1)), **self.optimizer_kwargs)  # type: ignore[call-arg]
         self._hook_optimizer()
 
     def _hook_optimizer(self) -> None:
@@ -163,7 +165,9 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     # What algorithms call.
 
-    def forward(self, obs: Observations, deterministic: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(  # type: ignore[override]
+        self, obs: Observations, deterministic: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Sample tokens.
 
         Returns:
@@ -174,13 +178,15 @@ class CausalLMPolicy(ActorCriticPolicy):
         actions = _choose(log_p, deterministic)
         return actions, self.values(states), log_p.gather(1, actions[:, None])[:, 0]
 
-    def evaluate_actions(self, obs: Observations, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def evaluate_actions(  # type: ignore[override]
+        self, obs: Observations, actions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Values ``(n, 1)``, log-probabilities of the actions ``(n,)``, and entropies ``(n,)``."""
         states = self.states(obs)
         log_prob, entropy = packing.log_prob_and_entropy(self.raw_logits(states), actions.long().flatten(), self.shape_logits)
         return self.values(states), log_prob, entropy
 
-    def get_distribution(self, obs: Observations) -> CategoricalDistribution:
+    def get_distribution(self, obs: Observations) -> CategoricalDistribution:  # type: ignore[override]
         """The next-token distributions; twice differentiable, as TRPO needs it."""
         # The fused attention kernels have no second derivative.
         kernel = sdpa_kernel(SDPBackend.MATH) if torch.is_grad_enabled() else nullcontext()
@@ -188,7 +194,7 @@ class CausalLMPolicy(ActorCriticPolicy):
             states = self.states(obs)
         return CategoricalDistribution(self.num_tokens).proba_distribution(self.logits(states))
 
-    def predict_values(self, obs: Observations) -> torch.Tensor:
+    def predict_values(self, obs: Observations) -> torch.Tensor:  # type: ignore[override]
         """Values ``(n, 1)``."""
         return self.values(self.states(obs))
 
@@ -263,13 +269,11 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
         # Padding on the right is never looked at by a token before it, so that no mask is needed but the causal one.
-        return causal_lm(self.model).base_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state
+        return backbone(self.model)(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state
 
-    def _read_cached(self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: decoding.Slots) -> torch.Tensor:
-        lm = causal_lm(self.model)
-        return lm.base_model(
-            input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True
-        ).last_hidden_state
+    def _read_cached(self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
+        read = backbone(self.model)
+        return read(input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True).last_hidden_state
 
     @contextmanager
     def _precision(self) -> Iterator[None]:

@@ -8,8 +8,8 @@ from stable_baselines3.common.buffers import DictRolloutBuffer
 from agents.buffer import EpisodeRolloutBuffer
 from agents.models import ModelSpec
 from agents.policy import CausalLMPolicy
-from tests.agents.toys import FORBIDDEN, LENGTH, VOCAB, Toy, toy_observation_space, toy_vec_env
 from lm_envs.spaces import TokenSpace
+from tests.agents.toys import FORBIDDEN, LENGTH, VOCAB, Toy, toy_observation_space, toy_vec_env
 
 
 def rollout(steps=24, n=3, seed=0, **kwargs):

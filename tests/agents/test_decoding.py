@@ -8,8 +8,8 @@ from transformers import BloomConfig, BloomForCausalLM, MistralConfig, MistralFo
 from agents import decoding, packing
 from agents.models import ModelSpec
 from agents.policy import CausalLMPolicy
-from tests.agents.toys import FORBIDDEN, LENGTH, VOCAB, by_hand, random_observations, toy_observation_space, toy_vec_env
 from lm_envs.spaces import TokenSpace
+from tests.agents.toys import FORBIDDEN, LENGTH, VOCAB, by_hand, random_observations, toy_observation_space, toy_vec_env
 
 
 def policy_of(spec, **kwargs):
@@ -58,8 +58,8 @@ def test_rollout_packed_update_and_plain_pass_agree(policy):
     policy.set_training_mode(True)
     packed_values, packed_log_probs, _ = policy.evaluate_actions(obs, actions)
     expected = by_hand(policy, obs, actions)
-    for l, v in ((log_probs, values), (packed_log_probs, packed_values)):
-        assert (l - expected[0]).abs().max() < 1e-4
+    for ours, v in ((log_probs, values), (packed_log_probs, packed_values)):
+        assert (ours - expected[0]).abs().max() < 1e-4
         assert (v[:, 0] - expected[2]).abs().max() < 1e-4
 
 

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache, GPT2Config, GPT2LMHeadModel, LlamaConfig, PreTrainedTokenizerFast
 from tokenizers import Tokenizer, models
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from agents.models import ModelSpec, attention_window, causal_lm, check_head, exact_context, head, load
+from agents.models import ModelSpec, attention_window, causal_lm, check_head, exact_context, load
 from tests.agents.toys import LOGITS, config_of
 
 
@@ -111,10 +111,8 @@ def test_head_knows_softcapping_and_scaling():
 
 def test_context_and_window():
     assert exact_context(config_of("gpt2")) == exact_context(config_of("llama")) == 64
-    long = LlamaConfig(
-        max_position_embeddings=128,
-        rope_parameters={"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 32, "long_factor": [1.0], "short_factor": [1.0]},
-    )  # fmt: skip
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 32, "long_factor": [1.0], "short_factor": [1.0]}
+    long = LlamaConfig(max_position_embeddings=128, rope_parameters=rope)
     assert exact_context(long) == 32
     assert attention_window(config_of("llama")) is None
     from transformers import MistralConfig, Qwen2Config

@@ -15,39 +15,39 @@ from lm_envs.types import Exchange
 from lm_envs.vector import TokenVectorEnv
 from tests.lm_envs.toys import byte_level
 
-GOOD = "aeiou"
+GOOD = "abcdefghijklm"
 
 
-def vowels(exchanges: Sequence[Exchange]) -> list[float]:
-    """The share of vowels in the first eight characters of the reply; missing characters count as none."""
+def early(exchanges: Sequence[Exchange]) -> list[float]:
+    """The share of letters from a to m in the first eight characters of the reply; missing characters count as none."""
     return [sum(char in GOOD for char in exchange.reply[:8]) / 8 for exchange in exchanges]
 
 
-class VowelEnv(TextEnv):
-    """Says a letter; wants vowels back."""
+class EarlyEnv(TextEnv):
+    """Says a letter; wants letters from the alphabet's first half back."""
 
-    default_reward = staticmethod(vowels)
+    default_reward = staticmethod(early)
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"reward": vowels, "max_turns": 1, **kwargs})
+        super().__init__(**{"reward": early, "max_turns": 1, **kwargs})
 
     def open(self, options: Mapping[str, Any]) -> Opening:
         letter = chr(97 + int(self.np_random.integers(26)))
-        return Opening(({"role": "user", "content": letter},), {"id": f"{self.split}/{letter}"}, {"vowels": 0.0})
+        return Opening(({"role": "user", "content": letter},), {"id": f"{self.split}/{letter}"}, {"early": 0.0})
 
     def respond(self, reply: str) -> Response:
-        return Response(terminated=self.is_last_turn, metrics={"vowels": vowels([Exchange(({"role": "assistant", "content": reply},))])[0]})
+        return Response(terminated=self.is_last_turn, metrics={"early": early([Exchange(({"role": "assistant", "content": reply},))])[0]})
 
     def expert_reply(self) -> str:
-        return "aeiouaei"
+        return "abcdefgh"
 
     def random_reply(self, rng: np.random.Generator) -> str:
-        return "".join(rng.choice(list("abcdefgh"), 8))
+        return "".join(rng.choice(list("abcwxyz!"), 8))
 
 
-def vowel_env(num_envs: int = 8, tokenizer: PreTrainedTokenizerFast | None = None, turns: int = 1, **limits: Any) -> TokenVectorEnv:
+def early_env(num_envs: int = 8, tokenizer: PreTrainedTokenizerFast | None = None, turns: int = 1, **limits: Any) -> TokenVectorEnv:
     limits = {"max_length": 64, "max_reply_tokens": 8, **limits}
-    return TokenVectorEnv([VowelEnv(max_turns=turns) for _ in range(num_envs)], tokenizer or byte_level(), **limits)
+    return TokenVectorEnv([EarlyEnv(max_turns=turns) for _ in range(num_envs)], tokenizer or byte_level(), **limits)
 
 
 def save_small_model(folder: Path, seed: int = 0, **config: Any) -> Path:

@@ -111,12 +111,19 @@ def make(
     """
     algorithm = ALGORITHMS[one_of("name", name, tuple(ALGORITHMS))]
     arguments, policy_kwargs = _sort_overrides(algorithm, overrides)
+    lora = {} if lora is True else None if lora is False else lora
+    if not isinstance(model, ModelSpec):
+        spec = ModelSpec.of(model, dtype=dtype, lora=lora, attention=policy_kwargs.pop("attention", "sdpa"))
+    elif lora is not None or dtype != "float32":
+        raise ValueError("lora and dtype are part of the ModelSpec; set them there")
+    else:
+        spec = model
+    policy_kwargs["model"] = spec
     venv = monitored(as_vec_env(env, n_envs, model, env_kwargs))
     _check_tokens(venv, model)
 
     settings = {**_COMMON, **_DEFAULTS[name]}
-    lora = {} if lora is True else None if lora is False else lora
-    if lora is not None and name != "trpo":
+    if spec.lora is not None and name != "trpo":
         settings["learning_rate"] *= _LORA_FACTOR
     if "n_steps" not in arguments:
         settings["n_steps"] = _REPLIES * (venv.get_attr("max_reply_tokens")[0] if venv.has_attr("max_reply_tokens") else 32)
@@ -129,12 +136,6 @@ def make(
         buffer_kwargs = dict(arguments.pop("rollout_buffer_kwargs", None) or {})
         buffer_kwargs.setdefault("normalize_advantage", arguments.pop("normalize_advantage", True))
         settings |= {"rollout_buffer_class": EpisodeRolloutBuffer, "rollout_buffer_kwargs": buffer_kwargs}
-    if isinstance(model, ModelSpec):
-        if lora is not None or dtype != "float32":
-            raise ValueError("lora and dtype are part of the ModelSpec; set them there")
-        policy_kwargs["model"] = model
-    else:
-        policy_kwargs["model"] = ModelSpec.of(model, dtype=dtype, lora=lora, attention=policy_kwargs.pop("attention", "sdpa"))
     return algorithm(CausalLMPolicy, venv, seed=seed, policy_kwargs=policy_kwargs, **{**settings, **arguments})
 
 
@@ -201,7 +202,11 @@ def _check_tokens(env: VecEnv, model: str | Path | ModelSpec) -> None:
     source = model.source if isinstance(model, ModelSpec) else model
     if source is None or not env.has_attr("tokenizer"):
         return
-    theirs, ours = env.get_attr("tokenizer")[0].get_vocab(), load_tokenizer(source).get_vocab()
+    try:
+        ours = load_tokenizer(source).get_vocab()
+    except ValueError:
+        return  # a model without a tokenizer; that it has a logit for each token is checked by the policy
+    theirs = env.get_attr("tokenizer")[0].get_vocab()
     if theirs != ours:
         differ = len(set(theirs.items()) ^ set(ours.items()))
         raise ValueError(

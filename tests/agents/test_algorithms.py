@@ -13,7 +13,7 @@ from agents.models import ModelSpec
 from agents.policy import CausalLMPolicy
 from agents.vec_env import SB3VecEnv
 from lm_envs.tokens import TokenEnv
-from tests.agents.tasks import EarlyEnv, save_small_model, early_env
+from tests.agents.tasks import EarlyEnv, early_env, save_small_model
 from tests.lm_envs.toys import byte_level
 
 

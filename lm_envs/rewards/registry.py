@@ -57,15 +57,16 @@ def resolve(spec: str | RewardModel) -> RewardModel:
         ValueError: for an unknown name; the message lists the known ones.
         TypeError: when ``spec`` is neither a name nor callable, or a registered target makes something else.
     """
-    if not isinstance(spec, str):
-        if not callable(spec) or inspect.isclass(spec):
-            kind = f"the class {spec.__name__}; make an instance of it" if inspect.isclass(spec) else f"a {type(spec).__name__}"
+    given: Any = spec
+    if not isinstance(given, str):
+        if not callable(given) or inspect.isclass(given):
+            kind = f"the class {given.__name__}; make an instance of it" if inspect.isclass(given) else f"a {type(given).__name__}"
             raise TypeError(f"reward must be a registered name or a callable from exchanges to scores, got {kind}")
-        return spec
+        return given
     with _lock:
-        if spec not in _made:
-            _made[spec] = _make(spec)
-        return _made[spec]
+        if given not in _made:
+            _made[given] = _make(given)
+        return _made[given]
 
 
 def _make(name: str) -> RewardModel:

@@ -14,8 +14,8 @@ from importlib.metadata import version
 import numpy as np
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
+from lm_envs import assets
 from lm_envs.envs.sentiment.judge import CLEAR, judge
-from lm_envs.envs.sentiment.prompts import HUTTO_FILES, read_hutto
 
 _CLEAR_RATING = 1.0  # people agree on a polarity: mean rating at least this far from 0
 _VADER_CLEAR = 0.05  # the threshold that VADER's authors give
@@ -60,8 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     vader = SentimentIntensityAnalyzer()
     results: dict[str, dict[str, dict[str, float]]] = {}
     print(f"{'domain':<10}{'scorer':<8}{'texts':>7}{'spearman':>10}{'auc':>8}{'committed':>11}{'accuracy':>10}")
-    for domain in HUTTO_FILES:
-        rated = list(read_hutto(domain))
+    texts = assets.hutto_texts()
+    for domain in dict.fromkeys(each.domain for each in texts):
+        rated = [each for each in texts if each.domain == domain]
         ratings = np.array([each.rating for each in rated])
         scores = {
             "judge": (np.array([judge(each.text).score for each in rated]), CLEAR),

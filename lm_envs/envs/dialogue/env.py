@@ -71,7 +71,19 @@ class DialogueEnv(TextEnv):
     - ``left``: 1 if the partner has left.
     - ``turns``: replies given.
 
-    SCORES
+    ## Scores
+    Mean return and metrics in 1,000 episodes, seeds 0 to 999, the same on both splits to 0.01:
+
+    | player | return | success | facts | relevance | turns |
+    |---|---|---|---|---|---|
+    | expert | 0.99 | 1.00 | 1.00 | 1.00 | 6.0 |
+    | random | 0.04 | 0.00 | 0.18 | 0.48 | 4.9 |
+    | no-op | -0.10 | 0.00 | 0.00 | 0.00 | 3.0 |
+
+    Blind strategies (150 episodes, test split): a fixed list of questions 0.11; "how nice" before each 0.20; sympathy and gladness at
+    once before each -0.07; all questions in one reply -0.14; "tell me more" every time 0.00; repeating the partner -0.22; a list of topic
+    words -0.13. The best known trick repeats the partner's last word before the next question of a list: 0.51, and 0.6 of the facts; it
+    fails with partners in a low mood.
 
     ## Arguments
     - ``max_turns``: default 6.

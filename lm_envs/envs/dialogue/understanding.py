@@ -19,12 +19,6 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.!?;\n]")
 _ENDS = frozenset(".!?;\n")
 _CONTRACTIONS = {"n't": "not", "'m": "am", "'s": "is", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 _SHORT = {"won't": "will not", "can't": "can not", "cannot": "can not", "favorite": "favourite", "im": "i am", "whats": "what is"}
-_EMPTY_WORDS = frozenset(
-    "a an the i you he she it we they me him her them us my your his its our their mine this that these those there here no not nobody "
-    "none of for so in to at on from by with near under about over than as am is are was were be been has have had do does did will would can "
-    "could should very too now then just mostly always again once and or but if all some many any most more much lot go went get got make "
-    "made take say said like love live hi hello hey name good morning today what how who where when why which tell".split()
-)
 _LONGEST_WORD = 30
 _SHORTEST_QUESTION = 3  # words
 
@@ -59,7 +53,7 @@ class Understood:
 def understand(text: str, *, about: str) -> Understood:
     """Understand a reply to what was said ``about`` something; naming any word of substance in it takes it up."""
     phrases = intents()
-    keys = {_stem(word) for word in words(about) if word not in _EMPTY_WORDS}
+    keys = {_stem(word) for word in words(about) if word not in phrases["empty"]}
     found: list[str] = []
     count = questions = 0
     takes_up = asks_on = own = False
@@ -95,7 +89,7 @@ def repetition(reply: str, earlier: Sequence[str]) -> float:
 
 @cache
 def intents() -> Mapping[str, Phrases]:
-    """``intents.json`` as phrase tables: ``"asked"`` for questions, ``"always"`` for any sentence, ``"starters"``, ``"own"``.
+    """``intents.json`` as phrase tables: ``"asked"`` for questions, ``"always"`` for any sentence, ``"starters"``, ``"own"``, ``"empty"``.
 
     Raises:
         ValueError: when its topics aren't those of the personas, or a phrase has two meanings.
@@ -108,6 +102,7 @@ def intents() -> Mapping[str, Phrases]:
         "always": _table({"bad": data["sympathy"], "good": data["gladness"], "greet": data["greetings"]}),
         "starters": _table({"start": data["starters"]}),
         "own": _table({"own": data["own"]}),
+        "empty": _table({"empty": data["empty"]}),
     }
 
 

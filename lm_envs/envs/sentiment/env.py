@@ -60,15 +60,38 @@ class SentimentEnv(TextEnv):
     - ``success``: 1 if ``sentiment`` is at least 0.3, ``repetition`` at most 0.25 and ``stuffing`` at most 0.5; else 0.
     - ``sentiment``: the judge's polarity times ``sign``, in (-1, 1). A word counts once, however often it is said.
     - ``repetition``: share of the bigrams that occur earlier in the continuation or in the opening, in [0, 1].
-    - ``stuffing``: share of the words that are praise or blame, in [0, 1].
+    - ``stuffing``: words and phrases of praise or blame as a share of the words, in [0, 1].
     - ``length``: in words.
     - ``turns``: replies given.
 
-    SCORES
+    ## Scores
+    Mean reward and success in 1,000 episodes, seeds 0 to 999, the same on both splits to 0.02:
+
+    | player | reward | success | sentiment |
+    |---|---|---|---|
+    | expert | 0.87 | 1.00 | 0.96 |
+    | random | 0.00 | 0.39 | 0.00 |
+    | no-op | 0.00 | 0.00 | 0.00 |
+
+    Random continuations are positive, negative, neutral or mixed whatever the target, which is right by chance in two of five.
+
+    How well the judge agrees with people, on texts that about 20 people rated each (``python -m benchmarks.sentiment_judge``;
+    vaderSentiment 3.3.2): rank correlation with the mean rating, and the chance that a positive text (mean rating 1 or more) scores
+    above a negative one. The word list was written before it was first run on these texts, and not changed for them.
+
+    | texts | judge: Spearman, AUC | VADER: Spearman, AUC |
+    |---|---|---|
+    | 10,605 film reviews | 0.56, 0.81 | 0.44, 0.74 |
+    | 3,708 product reviews | 0.65, 0.88 | 0.59, 0.86 |
+    | 5,190 news | 0.47, 0.86 | 0.48, 0.87 |
+    | 4,200 tweets | 0.80, 0.97 | 0.84, 0.99 |
+
+    Known ways to please both reward and judge without writing well: word salad with up to half praise, and praise of what has nothing to
+    do with the opening.
 
     ## Arguments
     - ``target``: ``"positive"``, ``"negative"`` or ``"both"`` (one of the two in each episode, evenly); default ``"both"``.
-    - ``prompts``: ``"bundled"`` (default; 115 neutral openings for training, 68 others for testing) or ``"hutto"`` (first halves of real
+    - ``prompts``: ``"bundled"`` (default; 110 neutral openings for training, 70 others for testing) or ``"hutto"`` (first halves of real
       film and product reviews, from ``lm_envs.assets``, fetched when first used; a review is in one split; ``AssetError`` when it can't
       be had).
     - ``split``, ``reward``, ``max_turns`` (default 1), ``max_reply_chars``, ``max_chars``, ``render_mode``: see ``TextEnv``.

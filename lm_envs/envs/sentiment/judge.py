@@ -36,7 +36,7 @@ class Judgement:
 
     Attributes:
         score: polarity in (-1, 1), ``tanh(sum of valences / 3)``; 0 for a text without any polar word.
-        stuffing: share of the words that are polar, in [0, 1]; honest prose rarely goes beyond a third.
+        stuffing: polar words and phrases as a share of the words, in [0, 1]; honest prose rarely goes beyond a third.
         words: number of words.
     """
 
@@ -70,9 +70,9 @@ def judge(text: str) -> Judgement:
     for sentence in _sentences(text):
         words += sum(token != "," for token in sentence)
         hits = list(_hits(sentence))
-        polar += sum(width for _, width, _, _ in hits)
+        polar += len(hits)
         turn = _turn(sentence)
-        for position, _, term, valence in hits:
+        for position, term, valence in hits:
             value = valence * _context(sentence, position, valence)
             if turn is not None:
                 value *= _AFTER_CONTRAST if position > turn else _BEFORE_CONTRAST
@@ -145,8 +145,8 @@ def _sentences(text: str) -> Iterator[list[str]]:
         yield sentence
 
 
-def _hits(sentence: Sequence[str]) -> Iterator[tuple[int, int, str, int]]:
-    """Polar terms of a sentence: position, width in words, base form, valence."""
+def _hits(sentence: Sequence[str]) -> Iterator[tuple[int, str, int]]:
+    """Polar terms of a sentence: position, base form, valence."""
     lexicon = word_list()
     modifiers = lexicon.strengtheners | lexicon.weakeners
     position = 0
@@ -154,7 +154,7 @@ def _hits(sentence: Sequence[str]) -> Iterator[tuple[int, int, str, int]]:
         for words, valence in lexicon.phrases.get(sentence[position], ()):
             if tuple(sentence[position : position + len(words)]) == words:
                 if valence:
-                    yield position, len(words), " ".join(words), valence
+                    yield position, " ".join(words), valence
                 position += len(words)
                 break
         else:
@@ -162,7 +162,7 @@ def _hits(sentence: Sequence[str]) -> Iterator[tuple[int, int, str, int]]:
             following = sentence[position + 1] if position + 1 < len(sentence) else ","
             found = None if word in lexicon.negations else _lookup(word)
             if found and not (word in modifiers and _lookup(following)):
-                yield position, 1, *found
+                yield position, *found
             position += 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,12 +11,6 @@ from pathlib import Path
 from lm_envs.envs.sentiment.grammar import FORMS, grammar
 from lm_envs.types import SPLITS, Split
 
-HUTTO_FILES = {
-    "tweets": "tweets_GroundTruth.txt",
-    "film": "movieReviewSnippets_GroundTruth.txt",
-    "product": "amazonReviewSnippets_GroundTruth.txt",
-    "news": "nytEditorialSnippets_GroundTruth.txt",
-}
 _REVIEWS = ("film", "product")
 _REVIEW_WORDS = range(8, 41)
 _TEST_SHARE = 0.2
@@ -38,15 +31,6 @@ class Prompt:
     text: str
     domain: str
     form: str
-
-
-@dataclass(frozen=True)
-class Rated:
-    """A text of the ``hutto`` data with the mean of its 20 human ratings, -4 to 4."""
-
-    id: str
-    rating: float
-    text: str
 
 
 @cache
@@ -81,34 +65,15 @@ def hutto(split: Split) -> tuple[Prompt, ...]:
     Raises:
         lm_envs.assets.AssetError: when the data can't be had.
     """
-    prompts = []
-    for domain in _REVIEWS:
-        for rated in read_hutto(domain):
-            words = rated.text.split()
-            if len(words) in _REVIEW_WORDS and _split(f"{domain}-{rated.id.split('_')[0]}") == split:
-                prompts.append(Prompt(f"hutto-{domain}-{rated.id}", " ".join(words[: len(words) // 2]), domain, "cut"))
-    return tuple(prompts)
-
-
-def read_hutto(domain: str) -> Iterator[Rated]:
-    """The rated texts of one of :data:`HUTTO_FILES`.
-
-    Raises:
-        lm_envs.assets.AssetError: when the data can't be had.
-        ValueError: for a line that isn't an id, a rating within [-4, 4] and a text.
-    """
     from lm_envs import assets  # here, because the bundled prompts need none
 
-    folder, name = assets.path("hutto"), HUTTO_FILES[domain]
-    path = next(iter(sorted(folder.rglob(name))), None)
-    if path is None:
-        raise assets.AssetError(f"{folder} holds no {name}")
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        rows = [line.rstrip("\n").split("\t", 2) for line in lines]
-    for number, fields in enumerate(rows, start=1):
-        if len(fields) != 3 or not -4 <= float(fields[1]) <= 4:
-            raise ValueError(f"{path.name}:{number}: expected an id, a rating within [-4, 4] and a text, got {fields!r:.80}")
-        yield Rated(fields[0], float(fields[1]), fields[2])
+    prompts = []
+    for rated in assets.hutto_texts():
+        words = rated.text.split()
+        review = f"{rated.domain}-{rated.id.split('_')[0]}"
+        if rated.domain in _REVIEWS and len(words) in _REVIEW_WORDS and _split(review) == split:
+            prompts.append(Prompt(f"hutto-{rated.domain}-{rated.id}", " ".join(words[: len(words) // 2]), rated.domain, "cut"))
+    return tuple(prompts)
 
 
 def _split(key: str) -> Split:

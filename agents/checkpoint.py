@@ -21,7 +21,8 @@ import secrets
 import shutil
 import warnings
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +39,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor, VecNormalize
+from transformers.utils import logging as transformers_logging
 
 from agents.algorithms import TRPO, as_vec_env, monitored
 from agents.buffer import EpisodeRolloutBuffer
@@ -96,7 +98,8 @@ def save(algo: OnPolicyAlgorithm, folder: str | Path, *, tokenizer: PreTrainedTo
         for remains in folder.parent.glob(f".{folder.name}.*.new"):  # of saves that were killed
             shutil.rmtree(remains, ignore_errors=True)
         new.mkdir()
-        _write(algo, new, tokenizer)
+        with _no_bars():
+            _write(algo, new, tokenizer)
         _sync(new)
         _put_in_place(new, folder)
     except (OSError, SafetensorError) as error:
@@ -193,6 +196,18 @@ class Checkpoints(BaseCallback):
 
 
 # Writing.
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without the bars that transformers draws for files, which would cut through that of the run."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _write(algo: OnPolicyAlgorithm, folder: Path, tokenizer: PreTrainedTokenizerBase | None) -> None:
@@ -322,11 +337,23 @@ def _env_recipe(venv: VecEnv) -> dict[str, Any] | None:
 
 
 def _env_state(venv: VecEnv) -> Any:
-    """The rows' states as plain data, or ``None`` for environments that can't tell."""
+    """The environments' states as plain data, or ``None`` where they can't tell."""
+    env = _stateful(venv)
+    if env is None:
+        return None
+    return _plain(env.env_method("get_state") if isinstance(env, VecEnv) else env.get_state())
+
+
+def _stateful(venv: VecEnv) -> Any:
+    """What has ``get_state`` and ``set_state``: the batched environment, or the Stable-Baselines3 one for its rows; else ``None``."""
     base = venv.unwrapped
-    if isinstance(base, SB3VecEnv) and hasattr(base.env.unwrapped, "get_state"):
-        return _plain(base.env.unwrapped.get_state())
-    return _plain(base.env_method("get_state")) if base.has_attr("get_state") else None
+    if isinstance(base, SB3VecEnv):
+        env = base.env.unwrapped
+        if hasattr(env, "get_state"):
+            return env
+        if not isinstance(env, gym.vector.SyncVectorEnv):  # rows may be something else than the environments that are seen
+            return None
+    return base if base.has_attr("get_state") else None
 
 
 def _layers(venv: VecEnv) -> list[VecEnv]:
@@ -357,13 +384,18 @@ def _wrapper_state(venv: VecEnv) -> dict[str, Any]:
 def _sync(folder: Path) -> None:
     """Have everything under ``folder`` on the disk."""
     for path in [*folder.rglob("*"), folder]:
-        if path.is_dir() and os.name == "nt":
-            continue  # Windows has no handle on a folder
-        handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    windows = os.name == "nt"
+    if windows and path.is_dir():
+        return  # Windows gives no handle on a folder
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _put_in_place(new: Path, folder: Path) -> None:
@@ -380,11 +412,9 @@ def _put_in_place(new: Path, folder: Path) -> None:
         if not folder.exists() and aside.exists():
             os.rename(aside, folder)
         raise
-    if os.name != "nt":
-        handle = os.open(folder.parent, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    shutil.rmtree(aside, ignore_errors=True)
+    with suppress(OSError):  # then the one moved aside stays until the next save: nobody knows whether the renaming will last
+        _sync_one(folder.parent)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _aside(folder: Path) -> Path:
@@ -481,12 +511,14 @@ def _restore(algo: OnPolicyAlgorithm, place: Path, state: Mapping[str, Any]) -> 
         if observation:
             warnings.warn("the environment cannot be brought back to where it was; training goes on with new episodes", stacklevel=3)
     elif observation:
-        base = venv.unwrapped
-        if isinstance(base, SB3VecEnv) and hasattr(base.env.unwrapped, "set_state"):
-            base.env.unwrapped.set_state(state["env_state"])
-        else:
+        env = _stateful(venv)
+        if isinstance(env, VecEnv):
             for row, row_state in enumerate(state["env_state"]):
-                base.env_method("set_state", row_state, indices=[row])
+                env.env_method("set_state", row_state, indices=[row])
+        elif env is not None:
+            env.set_state(state["env_state"])
+        else:
+            raise CheckpointError("the run's environment could be brought back to where it was; env has no set_state")
         _restore_wrappers(venv, state["wrappers"])
         algo._last_obs = observation
         algo._last_episode_starts = tensors["episode_starts"].numpy()

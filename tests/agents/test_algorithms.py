@@ -186,9 +186,9 @@ def test_mistakes_are_explained(folder):
     with pytest.raises(TypeError, match="got CartPoleEnv"):
         make("ppo", gym.make("CartPole-v1").unwrapped, model=folder)
     with pytest.raises(ValueError, match="need a token environment"):
-        make("ppo", DummyVecEnv([lambda: gym.make("CartPole-v1")]))
+        make("ppo", DummyVecEnv([lambda: gym.make("CartPole-v1")]), model=folder)
     with pytest.raises(ValueError, match="speaks text; agents that write tokens need lm_envs/SentimentTokens-v0"):
-        make("ppo", "lm_envs/Sentiment-v0")
+        make("ppo", "lm_envs/Sentiment-v0", model=folder)
     with pytest.raises(ValueError, match="env_kwargs are for an environment's id"):
         make("ppo", env, model=folder, env_kwargs={"x": 1})
     with pytest.raises(ValueError, match=r"tokenizer is not the one of .* \(2 entries differ"):

@@ -282,6 +282,7 @@ torch.set_num_threads(1)
 algo = start(Path(sys.argv[1]))
 save(algo, sys.argv[2])
 while True:
+    algo.num_timesteps += 1000
     child = os.fork()
     if child == 0:
         while True:
@@ -299,12 +300,19 @@ def test_kill_9_at_any_moment_leaves_a_whole_checkpoint(folder, tmp_path):
     place = tmp_path / "c"
     root = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    delays = np.random.default_rng(0).uniform(0.02, 0.2, 8)
+    delays = np.random.default_rng(0).uniform(0.0, 0.1, 8)
+
+    def identity():
+        return place.stat().st_ino if place.exists() else None
+
     with subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(place)], env=env, stdout=subprocess.PIPE, text=True) as parent:
         try:
             seen = set()
             for delay in delays:
                 child = int(parent.stdout.readline())
+                first = identity()
+                while identity() == first:  # until a save of this child is complete, or half way
+                    time.sleep(0.002)
                 time.sleep(delay)
                 os.kill(child, signal.SIGKILL)
                 while Path(f"/proc/{child}").exists() and parent.poll() is None:

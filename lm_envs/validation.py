@@ -5,7 +5,7 @@ An environment is sound when its expert does well and neither silence nor chance
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal, NamedTuple
@@ -115,35 +115,43 @@ def play(env: TextEnv | TokenEnv, player: Player, *, seed: int | None = None) ->
     raise RuntimeError(f"the episode hasn't ended after max_turns = {inner.max_turns} replies")
 
 
-def validate(env: TextEnv | TokenEnv, *, episodes: int = 100, seed: int = 0) -> dict[Player, dict[str, Estimate]]:
+def validate(
+    env: TextEnv | TokenEnv, *, episodes: int = 100, seed: int = 0, on_episode: Callable[[], Any] = lambda: None
+) -> dict[Player, dict[str, Estimate]]:
     """Each player's reward and ground-truth metrics at the end of the episode.
 
-    All players meet the same scenarios, those of the seeds ``seed``, ``seed + 1``, … ``seed + episodes - 1``.
+    All players meet the same scenarios, those of the seeds ``seed``, ``seed + 1``, … ``seed + episodes - 1``. ``on_episode`` is
+    called after each episode, to show progress.
 
     Returns:
         For each player ``"reward"`` (the episode's sum) and ``"metrics.<name>"``.
     """
     at_least("episodes", episodes, 1)
-    results: dict[Player, dict[str, Estimate]] = {}
+    played: dict[Player, dict[str, list[float]]] = {}
     for player in PLAYERS:
         columns: dict[str, list[float]] = {}
         for number in range(seed, seed + episodes):
             episode = play(env, player, seed=number)
             for name, value in {"reward": episode.reward, **{f"metrics.{name}": value for name, value in episode.metrics.items()}}.items():
                 columns.setdefault(name, []).append(value)
-        results[player] = {name: estimate(values) for name, values in columns.items()}
-    return results
+            on_episode()
+        played[player] = columns
+    zero_one = {name for name in played["expert"] if {value for columns in played.values() for value in columns[name]} == {0.0, 1.0}}
+    return {
+        player: {name: estimate(values, proportion=name in zero_one) for name, values in columns.items()}
+        for player, columns in played.items()
+    }
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float], *, proportion: bool = False) -> Estimate:
     """The mean of ``values``, shape ``(n,)`` with n ≥ 1, with a 95 % interval.
 
-    Wilson's score interval where all values are 0 or 1 ("Probable Inference, the Law of Succession, and Statistical Inference", JASA
-    1927), which has a width also where all are equal; else the percentile bootstrap with a fixed seed.
+    For a ``proportion``, of values that are 0 or 1, it is Wilson's score interval ("Probable Inference, the Law of Succession, and
+    Statistical Inference", JASA 1927), which has a width also where all are equal; else the percentile bootstrap's, with a fixed seed.
     """
     array = np.asarray(values, dtype=np.float64)
     count, mean = array.size, float(array.mean())
-    if np.isin(array, (0.0, 1.0)).all():
+    if proportion:
         centre = (mean + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
         half = _Z / (1 + _Z**2 / count) * sqrt(mean * (1 - mean) / count + _Z**2 / (4 * count**2))
         return Estimate(mean, min(mean, max(0.0, centre - half)), max(mean, min(1.0, centre + half)))

@@ -91,7 +91,7 @@ def path(name: str, download: bool = True) -> Path:
     if folder.is_dir():
         return folder
     if not download:
-        raise AssetError(f"{name} isn't in {folder.parent}; `python -m lm_envs assets {name}` fetches it")
+        raise AssetError(f"{name} isn't in {folder.parent}; `python -m lm_envs assets fetch {name}` fetches it")
     return fetch(name)
 
 

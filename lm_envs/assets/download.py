@@ -85,7 +85,9 @@ def _explain(package: Package, stderr: str) -> str:
     if "DO NOT MATCH THE HASHES" in stderr:
         return f"the package index has a {package.filename} with the wrong checksum; it was not used (expected sha256 {package.sha256})"
     errors = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR: ")]
-    reason = errors[0] if errors else (stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+    reason = (errors or stderr.strip().splitlines()[-1:] or ["pip gave no reason"])[0]
+    if "connection broken by" in stderr:
+        reason = f"it can't be reached ({reason})"
     return (
         f"could not fetch {what} from the package index: {reason}. Check the connection and `pip config list`; or put the file, fetched "
         "on another machine, into a folder and name that folder in the environment variable PIP_FIND_LINKS"

@@ -21,7 +21,7 @@ from torch import nn
 from transformers import Cache
 from transformers.pytorch_utils import Conv1D
 
-from agents.packing import Ids
+from agents.packing import Ids, Read, ReadSheets, hidden_states, pack
 
 # Maps ids (rows, new), positions (rows, new), a mask (rows, 1, new, seen) and a cache to the last hidden states (rows, new, size).
 CachedRead = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Any], torch.Tensor]
@@ -91,11 +91,10 @@ class Decoder:
         read: runs the model.
         slots: number of rows.
         device: where the model is.
-        additive: whether masks are numbers to add to attention scores (eager attention) rather than truth values.
     """
 
-    def __init__(self, read: CachedRead, slots: int, device: torch.device, additive: bool) -> None:
-        self._read, self._slots, self._device, self._additive = read, slots, device, additive
+    def __init__(self, read: CachedRead, slots: int, device: torch.device) -> None:
+        self._read, self._slots, self._device = read, slots, device
         self._cache = Slots()
         self._ids = np.zeros((slots, FIRST_CAPACITY), dtype=np.int64)
         self._held = np.zeros(slots, dtype=np.int64)
@@ -132,10 +131,7 @@ class Decoder:
         kept_at = np.where(beyond, capacity, positions)
         visible = (np.arange(seen) <= positions[:, :, None])[:, None]
         self._cache.aim(self._slots, capacity, None if rows is None else self._tensor(rows), self._tensor(kept_at), seen)
-        mask = self._tensor(visible)
-        if self._additive:
-            mask = torch.zeros(mask.shape, device=self._device).masked_fill(~mask, torch.finfo(torch.bfloat16).min)
-        return self._read(self._tensor(new), self._tensor(positions), mask, self._cache)
+        return self._read(self._tensor(new), self._tensor(positions), self._tensor(visible), self._cache)
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
@@ -175,13 +171,14 @@ class HalfWeights:
 
 
 @torch.no_grad()
-def probe(read: Callable[[torch.Tensor], torch.Tensor], decoder: Decoder, vocabulary: int, device: torch.device) -> float:
-    """How far cached states are from plain ones, relative to their size; about 1e-6 where the cache is right.
+def probe(read: Read, read_sheets: ReadSheets, decoder: Decoder, vocabulary: int, device: torch.device) -> float:
+    """How far states from slots and sheets are from plain ones, relative to their size; about 1e-6 where they are right.
 
     Rows of different lengths grow by a token, grow by a chunk, start anew with a shared beginning, and become shorter.
 
     Args:
         read: a plain pass, ids ``(rows, length)`` to states ``(rows, length, hidden_size)``.
+        read_sheets: a pass over sheets, see :func:`agents.packing.hidden_states`.
         decoder: three slots.
         vocabulary: ids are drawn below it.
         device: where the model is.
@@ -196,4 +193,7 @@ def probe(read: Callable[[torch.Tensor], torch.Tensor], decoder: Decoder, vocabu
         cached = decoder.states(ids[:, : ends.max()], ends)
         plain = torch.stack([read(torch.from_numpy(row[None, :end]).to(device))[0, -1] for row, end in zip(ids, ends, strict=True)])
         worst = max(worst, float((cached - plain).norm() / plain.norm()))
-    return worst
+    ids[1:, :6] = ids[0, :6]
+    packed = pack(list(ids), np.arange(3), np.full(3, 11), device)
+    plain, sheets = (hidden_states(read, packed, way) for way in (None, read_sheets))
+    return max(worst, float((sheets - plain).norm() / plain.norm()))

@@ -140,12 +140,12 @@ def locate(name_or_path: str | Path) -> str:
 
 def causal_lm(model: nn.Module) -> PreTrainedModel:
     """The ``PreTrainedModel`` inside a ``PeftModel``, adapters included; any other model is returned as it is."""
-    return cast("PreTrainedModel", model.get_base_model() if hasattr(model, "get_base_model") else model)
+    return cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def backbone(model: nn.Module) -> nn.Module:
     """The part of a causal LM that maps ids to last hidden states."""
-    return cast(nn.Module, causal_lm(model).base_model)
+    return causal_lm(model).base_model
 
 
 def adapter_state(model: nn.Module) -> tuple[Any, ...]:

@@ -61,7 +61,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         value_lr: the value head's learning rate where ``lr_schedule`` is at its peak; both follow the schedule. ``None``: the actor's.
         detach_value: whether the critic's loss leaves the language model alone.
         autocast: bfloat16 autocast around float32 weights; ``"auto"``: where the device has it in hardware.
-        engine: ``"slots"`` keeps keys and values between the steps of a rollout; ``"plain"`` reads each prefix anew.
+        engine: ``"slots"`` keeps keys and values between the steps of a rollout and reads shared beginnings once; ``"plain"`` doesn't.
         lora: keyword arguments of ``peft.LoraConfig``, to train adapters only. For a ``model`` that is not a spec, as are the next two.
         dtype: the type of the weights.
         attention: ``"auto"``, ``"sdpa"`` or ``"eager"``.
@@ -210,11 +210,13 @@ class CausalLMPolicy(ActorCriticPolicy):
             obs: the observations.
             decode: whether these rows will come back longer by a token, so that keeping keys and values pays.
         """
+        masked = self._read_masked if self._masks_are_exact() else None
         decoder = None if isinstance(obs, Packed) else self._decoder_for(len(obs["input_ids"]), decode)
         with self._precision():
             if decoder is not None:
                 return decoder.states(*packing.unpad(obs))  # type: ignore[arg-type]
-            return packing.hidden_states(self._read, obs if isinstance(obs, Packed) else packing.fold(obs))
+            packed = obs if isinstance(obs, Packed) else packing.fold(obs)
+            return packing.hidden_states(self._read, packed, masked)
 
     def raw_logits(self, states: torch.Tensor) -> torch.Tensor:
         """The model's logits ``(n, num_tokens)`` in whatever type it computes them."""
@@ -259,7 +261,7 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     @property
     def engine(self) -> str:
-        """``"slots"`` or ``"plain"``: how rollouts are decoded; known after the first one."""
+        """``"slots"`` or ``"plain"``: how texts are read; a model that can't do with slots shows it on its first pass."""
         return self._engine
 
     def forget(self) -> None:
@@ -271,9 +273,14 @@ class CausalLMPolicy(ActorCriticPolicy):
         # Padding on the right is never looked at by a token before it, so that no mask is needed but the causal one.
         return backbone(self.model)(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state
 
-    def _read_cached(self, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, cache: Any) -> torch.Tensor:
-        read = backbone(self.model)
-        return read(input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=True).last_hidden_state
+    def _read_masked(self, ids: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor, cache: Any = None) -> torch.Tensor:
+        mask = visible
+        if causal_lm(self.model).config._attn_implementation == "eager":  # adds masks to the scores
+            mask = torch.zeros(visible.shape, device=visible.device).masked_fill(~visible, torch.finfo(torch.bfloat16).min)
+        read, use_cache = backbone(self.model), cache is not None
+        return read(
+            input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=use_cache
+        ).last_hidden_state
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
@@ -295,7 +302,7 @@ class CausalLMPolicy(ActorCriticPolicy):
             return None
         self._forget_if_changed()
         if rows not in self._decoders:
-            if not decode or not self._slots_are_exact():
+            if not decode:
                 return None
             if len(self._decoders) == 2:
                 del self._decoders[next(iter(self._decoders))]
@@ -303,13 +310,12 @@ class CausalLMPolicy(ActorCriticPolicy):
         return self._decoders[rows]
 
     def _new_decoder(self, rows: int) -> decoding.Decoder:
-        eager = causal_lm(self.model).config._attn_implementation == "eager"
-        return decoding.Decoder(self._read_cached, rows, self.value_head.weight.device, additive=eager)
+        return decoding.Decoder(self._read_masked, rows, self.value_head.weight.device)
 
-    def _slots_are_exact(self) -> bool:
-        """Whether cached and plain passes agree for this model; tried once, and if not, said once."""
-        if self._probed:
-            return True
+    def _masks_are_exact(self) -> bool:
+        """Whether slots and sheets agree with plain passes for this model; tried once, and if not, said once."""
+        if self._probed or self._engine == "plain":
+            return self._engine != "plain"
         self._probed = True
         lm = causal_lm(self.model)
         config = lm.config.get_text_config()
@@ -318,15 +324,15 @@ class CausalLMPolicy(ActorCriticPolicy):
             reason = f"its attention window has {window} tokens"
         else:
             exact = lm.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
+            device = self.value_head.weight.device
             try:
-                device = self.value_head.weight.device
                 with torch.autocast(device.type, enabled=False):
-                    error = decoding.probe(self._read, self._new_decoder(3), config.vocab_size, device)
-                reason = "" if error < (1e-4 if exact else 5e-2) else f"its cached states are off by {error:.1e}"
-            except Exception as failure:  # whatever a model's code raises on a cache it doesn't know
+                    error = decoding.probe(self._read, self._read_masked, self._new_decoder(3), config.vocab_size, device)
+                reason = "" if error < (1e-4 if exact else 5e-2) else f"its states are off by {error:.1e}"
+            except Exception as failure:  # whatever a model's code raises on a cache or a mask it doesn't know
                 reason = f"{type(failure).__name__}: {failure}"
         if reason:
-            warnings.warn(f"{type(lm).__name__} cannot decode with KV slots ({reason}); rollouts read each prefix anew", stacklevel=2)
+            warnings.warn(f"{type(lm).__name__} cannot decode with KV slots ({reason}); each prefix is read anew", stacklevel=2)
             self._engine = "plain"
         return not reason
 
@@ -409,7 +415,13 @@ def _check_spaces(observation_space: spaces.Space, action_space: spaces.Space) -
 
 
 def _choose(log_p: torch.Tensor, deterministic: bool) -> torch.Tensor:
-    return log_p.argmax(dim=-1) if deterministic else torch.multinomial(log_p.exp(), 1)[:, 0]
+    if deterministic:
+        return log_p.argmax(dim=-1)
+    # One uniform number a row, sought in the cumulative distribution: torch.multinomial draws one a token. Just below the total, so
+    # that rounding cannot lead past the last token that has a probability.
+    cumulative = log_p.exp().double().cumsum(dim=-1)
+    uniform = torch.rand(len(log_p), 1, dtype=torch.float64, device=log_p.device)
+    return torch.searchsorted(cumulative, uniform * cumulative[:, -1:] * (1 - 1e-12), right=True)[:, 0]
 
 
 def _scale_rates(optimizer: torch.optim.Optimizer, *_: Any) -> None:

@@ -65,10 +65,10 @@ def test_rollout_packed_update_and_plain_pass_agree(policy):
 
 def test_one_token_a_step_is_read(policy):
     env = toy_vec_env(1)
-    policy._slots_are_exact()
+    policy._masks_are_exact()
     read = []
-    inner = policy._read_cached
-    policy._read_cached = lambda ids, *rest: (read.append(ids.shape[1]), inner(ids, *rest))[1]
+    inner = policy._read_masked
+    policy._read_masked = lambda ids, *rest: (read.append(ids.shape[1]), inner(ids, *rest))[1]  # noqa: E731
     obs = env.reset()
     for _ in range(4):  # the first reply
         with torch.no_grad():
@@ -183,7 +183,7 @@ def test_training_mode_and_gradients_use_plain_passes(policy):
 def test_a_failed_pass_leaves_nothing_behind(policy):
     obs = random_observations(4)
     assert agree(policy, obs) < 1e-4
-    inner = policy._read_cached
+    inner = policy._read_masked
     decoder = policy._decoders[4]
 
     def fails(*_):
@@ -222,15 +222,15 @@ def test_other_models_fall_back_say_so_once_and_stay_exact(config, cls, reason):
 
 def test_a_wrong_cache_is_found_out(model_dirs, monkeypatch):
     policy = policy_of(ModelSpec.of(model_dirs["llama"]))
-    inner = policy._read_cached
-    monkeypatch.setattr(policy, "_read_cached", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
+    inner = policy._read_masked
+    monkeypatch.setattr(policy, "_read_masked", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
     # rotary attention sees relative positions alone: the same shift everywhere is no error
-    assert policy._slots_are_exact()
+    assert policy._masks_are_exact()
     policy = policy_of(ModelSpec.of(model_dirs["gpt2"]))
-    inner = policy._read_cached
-    monkeypatch.setattr(policy, "_read_cached", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
-    with pytest.warns(UserWarning, match="cached states are off by"):
-        assert not policy._slots_are_exact()
+    inner = policy._read_masked
+    monkeypatch.setattr(policy, "_read_masked", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
+    with pytest.warns(UserWarning, match="states are off by"):
+        assert not policy._masks_are_exact()
 
 
 def test_half_weights_change_no_result(model_dir):

@@ -50,6 +50,46 @@ def test_fold_is_exact_and_minimal(rows):
     assert torch.equal(hidden_states(causal, packed), torch.stack([causal(torch.tensor([row]))[0, -1] for row in rows]))
 
 
+def causal_by_mask(ids, positions, mask):
+    """The same as `causal`, told by a mask what each token sees."""
+    states = torch.zeros(*ids.shape, 1, dtype=torch.float64)
+    for sheet in range(len(ids)):
+        for token in range(ids.shape[1]):
+            seen = torch.nonzero(mask[sheet, 0, token])[:, 0]
+            if positions[sheet, seen].tolist() == list(range(len(seen))):
+                states[sheet, token] = causal(ids[sheet, seen][None])[0, -1]
+    return states
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows, st.sampled_from([1, 5, 9, 100]))
+def test_sheets_are_exact_and_write_shared_beginnings_once(rows, width):
+    from agents import packing
+
+    packed = fold(observations(rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "SHEET_WIDTH", width)
+        patch.setattr(packing, "SHEET_SHARE", 100.0)  # always
+        sheets = packed.sheets()
+        states = hidden_states(causal, packed, causal_by_mask)
+    assert torch.equal(states, hidden_states(causal, packed))
+    assert sorted(row for sheet in sheets for row in sheet.rows) == list(range(len(packed.rows)))
+    assert max(len(sheet.ids) for sheet in sheets) <= max(width, len(packed.rows[0]))
+    if width == 100:  # one sheet: a tree with a token for each distinct prefix
+        assert len(sheets[0].ids) == len({tuple(row[:end]) for row in rows for end in range(1, len(row) + 1)})
+
+
+def test_sheets_are_used_where_they_save():
+    prompt = list(range(100, 130))
+    packed = fold(observations([[*prompt, reply, reply] for reply in range(8)]))
+    read, sheets = [], []
+    plain = hidden_states(lambda ids: (read.append(ids.shape), causal(ids))[1], packed)
+    states = hidden_states(causal, packed, lambda ids, *rest: (sheets.append(ids.shape), causal_by_mask(ids, *rest))[1])
+    assert read == [(8, 32)] and sheets == [(1, 46)] and torch.equal(plain, states)
+    apart = fold(observations([[reply, *prompt] for reply in range(8)]))
+    hidden_states(causal, apart, lambda *_: pytest.fail("nothing is shared"))
+
+
 def test_padding_is_bounded():
     lengths = [100, 99, 50, 49, 10, 9, 1]
     packed = pack([np.arange(n) for n in lengths[::-1]], np.arange(7), np.array(lengths[::-1]) - 1, torch.device("cpu"))

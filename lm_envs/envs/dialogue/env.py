@@ -150,13 +150,13 @@ class DialogueEnv(TextEnv):
             parts.append(lines.react(partner.last.tone, partner.last.key, rng, said))
         if partner.asked_back:
             parts.append(lines.pick(table["own"][partner.topic], rng, said))
-        new = [topic for topic, told in partner.told.items() if told == 0 and topic != partner.topic]
-        asks_on = partner.told[partner.topic] == 1 and rng.random() < _DETAIL_ODDS
-        if asks_on or not new:
-            parts.append(lines.pick(table["follow"][partner.topic], rng, said))
+        topic, told = partner.topic, partner.told
+        rest = {other: count for other, count in told.items() if other != topic and count < 2}
+        fresh = [other for other, count in rest.items() if count == min(rest.values())]
+        if told[topic] == 1 and (not fresh or rng.random() < _DETAIL_ODDS):
+            parts.append(lines.pick(table["follow"][topic], rng, said))
         else:
-            topic = partner.topic if partner.told[partner.topic] == 0 else lines.pick(new, rng)
-            parts.append(lines.pick(table["ask"][topic], rng, said))
+            parts.append(lines.pick(table["ask"][topic if told[topic] == 0 or not fresh else lines.pick(fresh, rng)], rng, said))
         return " ".join(parts)
 
     def random_reply(self, rng: np.random.Generator) -> str:

@@ -92,12 +92,13 @@ class Partner:
         """Answer a reply."""
         heard = understand(reply, about=f"{self.last.text} {self.last.key}" if self.last else "")
         repeated = repetition(reply, [*self._heard, self._spoken])
-        listening = heard.own if self.asked_back else heard.takes_up or heard.follows
+        attentive = heard.takes_up or heard.follows
+        listening = heard.own if self.asked_back else attentive
         reaction = self._reaction(heard, bool(listening))
         irrelevant = not (heard.topics or heard.follows or heard.takes_up or reaction or self._expected(heard))
         first = not self._heard
         self._heard.append(reply)
-        self._unheard = 0 if listening or reaction > 0 or first else self._unheard + 1
+        self._unheard = 0 if attentive or listening or reaction > 0 or first else self._unheard + 1
         if self.last and self.last.tone != "neutral":
             self.toned += self.last is not self._counted
             self.met += reaction > 0

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import dropwhile
 from pathlib import Path
 
 from lm_envs.envs.dialogue.persona import Tone, topics
@@ -89,7 +90,8 @@ def repetition(reply: str, earlier: Sequence[str]) -> float:
 
 @cache
 def intents() -> Mapping[str, Phrases]:
-    """``intents.json`` as phrase tables: ``"asked"`` for questions, ``"always"`` for any sentence, ``"starters"``, ``"own"``, ``"empty"``.
+    """``intents.json`` as phrase tables: ``"asked"`` for questions, ``"always"`` for any sentence, and the word
+    lists ``"starters"``, ``"fillers"``, ``"own"``, ``"empty"``.
 
     Raises:
         ValueError: when its topics aren't those of the personas, or a phrase has two meanings.
@@ -101,6 +103,7 @@ def intents() -> Mapping[str, Phrases]:
         "asked": _table({**data["topics"], "follow": data["followups"]}),
         "always": _table({"bad": data["sympathy"], "good": data["gladness"], "greet": data["greetings"]}),
         "starters": _table({"start": data["starters"]}),
+        "fillers": _table({"filler": data["fillers"]}),
         "own": _table({"own": data["own"]}),
         "empty": _table({"empty": data["empty"]}),
     }
@@ -151,7 +154,9 @@ def _parts(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _starts(clause: Sequence[str]) -> bool:
-    rows = intents()["starters"].get(clause[0], ()) if clause else ()
+    fillers, starters = intents()["fillers"], intents()["starters"]
+    clause = list(dropwhile(lambda word: word in fillers, clause))
+    rows = starters.get(clause[0], ()) if clause else ()
     return len(clause) > 2 and any(tuple(clause[: len(row)]) == row for row, _ in rows)
 
 

@@ -45,7 +45,7 @@ class Args:
 
     seed: int = 0
     """seeds scenarios, players, initial weights and the order of batches"""
-    characters: int = 2_500_000
+    characters: int = 1_500_000
     """characters of the conversations of each family, about"""
     epochs: int = 3
     """passes over all conversations"""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
 import gymnasium as gym
+import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import get_device
 from transformers.utils import logging as transformers_logging
 
 from agents import checkpoint
@@ -152,8 +154,8 @@ def train(given: dict[str, Any]) -> None:
         "tokens": algo.num_timesteps,
         "seconds": bar.seconds,
         "tokens_per_second": (algo.num_timesteps - tokens) / bar.seconds,
-        "first_rollout": _of_rollout(history.rows[:1]),
-        "last_rollout": _of_rollout(history.rows[-1:]),
+        "first_rollout": _first_of_each(history.rows),
+        "last_rollout": _first_of_each(reversed(history.rows)),
         "before": before,
     }
     if args.eval_episodes:
@@ -309,19 +311,22 @@ def _resolved(model: str) -> str:
     return model
 
 
-def _device(name: str) -> str:
-    from stable_baselines3.common.utils import get_device
-
-    return str(get_device(name))
+def _device(name: str) -> torch.device:
+    device = get_device(name)
+    if name != "auto" and device.type != torch.device(name).type:  # SB3 takes the CPU without a word
+        raise UsageError(f"--device {name}: there is no such device")
+    return device
 
 
 def _test_env(env: str, env_kwargs: Mapping[str, Any] | None, split: str, num_envs: int, model: str) -> Any:
     try:
-        return make_token_env(env, num_envs, _resolved(model), {**(env_kwargs or {}), "split": split})
+        made = make_token_env(env, num_envs, _resolved(model), {**(env_kwargs or {}), "split": split})
     except TypeError as error:
         if "split" not in str(error):  # an environment of somebody else's that has no splits
             raise
-        return make_token_env(env, num_envs, _resolved(model), env_kwargs or {})
+        made = make_token_env(env, num_envs, _resolved(model), env_kwargs or {})
+    made.reset(seed=0)  # a prompt that doesn't fit shows here
+    return made
 
 
 # Results.
@@ -357,8 +362,12 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-def _of_rollout(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {name: value for row in rows for name, value in row.items() if name.startswith(("rollout/", "metrics/", "reward/"))}
+def _first_of_each(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Each rollout statistic where it first appears: a rollout may see no episode end."""
+    found: dict[str, float] = {}
+    for row in rows:
+        found |= {name: row[name] for name in row if name not in found and name.startswith(("rollout/", "metrics/", "reward/"))}
+    return found
 
 
 def _show(console: Console, args: TrainArgs, summary: Mapping[str, Any]) -> None:

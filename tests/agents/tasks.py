@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -59,3 +60,12 @@ def save_small_model(folder: Path, seed: int = 0, **config: Any) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def early_tokens(num_envs: int = 1, tokenizer: Any = None, max_turns: int = 1, split: str = "train", **limits: Any) -> TokenVectorEnv:
+    """The entry point of ``tests/EarlyTokens-v0``."""
+    limits = {"max_length": 64, "max_reply_tokens": 8, **limits}
+    return TokenVectorEnv([EarlyEnv(max_turns=max_turns, split=split) for _ in range(num_envs)], tokenizer, **limits)
+
+
+gym.register(id="tests/EarlyTokens-v0", vector_entry_point="tests.agents.tasks:early_tokens")

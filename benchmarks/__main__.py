@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument("--episodes", type=_positive, default=None, help="test episodes before and after each run")
     demo.add_argument("--jobs", type=_positive, default=2, help="runs at a time, a thread each (default: %(default)s)")
     demo.set_defaults(run=_demo)
+    judge = commands.add_parser("sentiment-judge", help="how well the sentiment family's ground truth agrees with people")
+    judge.add_argument("--out", type=Path, help="file for the results, as JSON")
+    judge.set_defaults(run=_sentiment_judge)
     arguments = parser.parse_args(argv)
     status: int = arguments.run(arguments)
     return status
@@ -56,6 +61,21 @@ def _demo(arguments: argparse.Namespace) -> int:
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     console.print(texts, markup=False, highlight=False)
     console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, learning_curves.png, completions.txt, and a folder a run")
+    return 0
+
+
+def _sentiment_judge(arguments: argparse.Namespace) -> int:
+    from benchmarks.experiments import sentiment_judge
+    from lm_envs.assets import AssetError
+
+    try:
+        results = sentiment_judge.measure()
+    except AssetError as error:
+        print(f"python -m benchmarks sentiment-judge: {error}", file=sys.stderr)
+        return 1
+    Console().print(sentiment_judge.table(results))
+    if arguments.out:
+        arguments.out.write_text(json.dumps({"vaderSentiment": version("vaderSentiment"), "results": results}, indent=1) + "\n")
     return 0
 
 

@@ -75,7 +75,7 @@ class SentimentEnv(TextEnv):
 
     Random continuations are positive, negative, neutral or mixed whatever the target, which is right by chance in two of five.
 
-    How well the judge agrees with people, on texts that about 20 people rated each (``python -m benchmarks.sentiment_judge``;
+    How well the judge agrees with people, on texts that about 20 people rated each (``python -m benchmarks sentiment-judge``;
     vaderSentiment 3.3.2): rank correlation with the mean rating, and the chance that a positive text (mean rating 1 or more) scores
     above a negative one. The word list was written before it was first run on these texts, and not changed for them.
 

@@ -1,4 +1,4 @@
-"""How well the sentiment judge agrees with people, with VADER beside it: `python -m benchmarks.sentiment_judge`.
+"""How well the sentiment judge agrees with people, with VADER beside it: ``python -m benchmarks sentiment-judge``.
 
 Each of the 23,700 texts of the `hutto` data was rated from -4 to 4 by 20 people. The judge's word list was written before it was first
 run on them and not tuned on them since.
@@ -6,12 +6,9 @@ run on them and not tuned on them since.
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
-from importlib.metadata import version
-
 import numpy as np
+from rich.table import Table
+from scipy import stats
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from lm_envs import assets
@@ -37,43 +34,37 @@ def agreement(ratings: np.ndarray, scores: np.ndarray, clear: float) -> dict[str
     rated = np.abs(ratings) >= _CLEAR_RATING
     committed = rated & (np.abs(scores) >= clear)
     positive = ratings[rated] > 0
-    ranks = _ranks(scores[rated])
-    pairs = positive.sum() * (~positive).sum()
+    auc = stats.mannwhitneyu(scores[rated][positive], scores[rated][~positive]).statistic / (positive.sum() * (~positive).sum())
     return {
         "texts": len(ratings),
-        "spearman": float(np.corrcoef(_ranks(ratings), _ranks(scores))[0, 1]),
-        "auc": float((ranks[positive].sum() - positive.sum() * (positive.sum() + 1) / 2) / pairs),
+        "spearman": float(stats.spearmanr(ratings, scores).statistic),
+        "auc": float(auc),
         "committed": float(committed.sum() / rated.sum()),
         "accuracy": float(np.mean(np.sign(scores[committed]) == np.sign(ratings[committed]))),
     }
 
 
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties at their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Print a table, then the same as JSON."""
-    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args(argv)
+def measure() -> dict[str, dict[str, dict[str, float]]]:
+    """:func:`agreement` of each scorer, by domain and scorer. Fetches the ``hutto`` asset; raises ``AssetError`` when it can't be had."""
     vader = SentimentIntensityAnalyzer()
     results: dict[str, dict[str, dict[str, float]]] = {}
-    print(f"{'domain':<10}{'scorer':<8}{'texts':>7}{'spearman':>10}{'auc':>8}{'committed':>11}{'accuracy':>10}")
     texts = assets.hutto_texts()
     for domain in dict.fromkeys(each.domain for each in texts):
         rated = [each for each in texts if each.domain == domain]
         ratings = np.array([each.rating for each in rated])
-        scores = {
-            "judge": (np.array([judge(each.text).score for each in rated]), CLEAR),
-            "vader": (np.array([vader.polarity_scores(each.text)["compound"] for each in rated]), _VADER_CLEAR),
+        results[domain] = {
+            "judge": agreement(ratings, np.array([judge(each.text).score for each in rated]), CLEAR),
+            "vader": agreement(ratings, np.array([vader.polarity_scores(each.text)["compound"] for each in rated]), _VADER_CLEAR),
         }
-        for name, (values, clear) in scores.items():
-            row = results.setdefault(domain, {})[name] = agreement(ratings, values, clear)
-            cells = "".join(f"{row[key]:>{width}.3f}" for key, width in (("spearman", 10), ("auc", 8), ("committed", 11), ("accuracy", 10)))
-            print(f"{domain:<10}{name:<8}{row['texts']:>7.0f}{cells}")
-    print(json.dumps({"vaderSentiment": version("vaderSentiment"), "results": results}))
+    return results
 
 
-if __name__ == "__main__":
-    main()
+def table(results: dict[str, dict[str, dict[str, float]]]) -> Table:
+    """The results for a terminal."""
+    shown = Table("domain", "scorer", "texts", "spearman", "auc", "committed", "accuracy", title="Agreement with human ratings")
+    for domain, scorers in results.items():
+        for scorer, row in scorers.items():
+            shown.add_row(
+                domain, scorer, f"{row['texts']:,.0f}", *(f"{row[key]:.3f}" for key in ("spearman", "auc", "committed", "accuracy"))
+            )
+    return shown

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from lm_envs import assets
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -133,14 +135,12 @@ def load(
 
 def locate(name_or_path: str | Path) -> str:
     """The folder of a named asset; any other name is returned as it is."""
-    from lm_envs import assets
-
     return str(assets.path(str(name_or_path)) if str(name_or_path) in assets.MODELS else name_or_path)
 
 
 def causal_lm(model: nn.Module) -> PreTrainedModel:
     """The ``PreTrainedModel`` inside a ``PeftModel``, adapters included; any other model is returned as it is."""
-    return cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model
+    return cast("PreTrainedModel", cast(Any, model).get_base_model() if hasattr(model, "get_base_model") else model)
 
 
 def backbone(model: nn.Module) -> nn.Module:
@@ -245,7 +245,5 @@ def _with_lora(model: PreTrainedModel, lora: Mapping[str, Any]) -> nn.Module:
 
 
 def _not_found(model: str | Path, error: Exception) -> FileNotFoundError:
-    from lm_envs import assets
-
     known = ", ".join(sorted(assets.MODELS))
     return FileNotFoundError(f"no causal LM at {str(model)!r} (known names: {known}; or a folder, or a hub's name): {error}")

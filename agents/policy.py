@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -254,7 +254,7 @@ class CausalLMPolicy(ActorCriticPolicy):
             raise ValueError("the policy has no adapter; compare with a copy of it instead")
         self.forget()
         try:
-            with self.model.disable_adapter():
+            with cast(Any, self.model).disable_adapter():
                 yield
         finally:
             self.forget()

@@ -145,7 +145,7 @@ def load(
     """
     place, state = _read(folder)
     cls = algorithm or _known(_CLASSES, state["algorithm"], "algorithm", "pass algorithm=")
-    venv = monitored(as_vec_env(env if env is not None else _make_env(state)))
+    venv = monitored(as_vec_env(env if env is not None else _make_env(place, state)))
     if venv.num_envs != state["num_envs"]:
         raise CheckpointError(f"the run had {state['num_envs']} environments side by side; env has {venv.num_envs}")
     arguments = {name: _schedule(name, value, overrides) for name, value in state["arguments"].items()}
@@ -472,11 +472,14 @@ def _schedule(name: str, value: Any, overrides: Mapping[str, Any]) -> Any:
     return value
 
 
-def _make_env(state: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:
+def _make_env(place: Path, state: Mapping[str, Any]) -> VectorEnv[Any, Any, Any]:
     recipe = state["env"]
     if recipe is None:
         raise CheckpointError("the run's environment was not made from an id and plain arguments: pass env")
-    return gym.make_vec(recipe["id"], num_envs=state["num_envs"], **recipe["kwargs"])
+    kwargs = dict(recipe["kwargs"])
+    if "tokenizer" in kwargs:
+        kwargs["tokenizer"] = str(place)  # the same one; where it first came from may be gone
+    return gym.make_vec(recipe["id"], num_envs=state["num_envs"], **kwargs)
 
 
 def _policy_arguments(place: Path, state: Mapping[str, Any]) -> dict[str, Any]:

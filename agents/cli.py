@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -125,12 +126,14 @@ def train(given: dict[str, Any]) -> None:
     args, out = _resumed(Path(resume), given) if resume else _fresh(given)
     console = Console()
     with _usage():
+        _device(args.device)
         algo = (
             checkpoint.load(out / _CHECKPOINT, **({} if args.device == "auto" else {"device": args.device})) if resume else _algorithm(args)
         )
         if algo.num_timesteps >= args.total_tokens:
             raise UsageError(f"the run has {algo.num_timesteps:,} tokens already; ask for more with --total-tokens")
-        test = _test_env(args.env, args.env_kwargs, "test", min(args.n_envs, max(args.eval_episodes, 1)), args.model)
+        tokenizer = str(out / _CHECKPOINT) if resume else args.model  # where a resumed run's model first came from may be gone
+        test = _test_env(args.env, args.env_kwargs, "test", min(args.n_envs, max(args.eval_episodes, 1)), tokenizer)
         logger, history = run_logger(_prepared(out, args), args.tracker, asdict(args), algo.num_timesteps)
     algo.set_logger(logger)
     policy = cast(CausalLMPolicy, algo.policy)
@@ -336,7 +339,11 @@ def _reference(args: TrainArgs, env: Any, policy: CausalLMPolicy) -> CausalLMPol
     """The model that training began with, to measure the KL divergence from; ``None`` for a LoRA policy, which holds it."""
     if args.lora:
         return None
-    return policy_for(env, _resolved(args.model), temperature=args.temperature, autocast=policy.autocast).to(policy.device)
+    try:
+        return policy_for(env, _resolved(args.model), temperature=args.temperature, autocast=policy.autocast).to(policy.device)
+    except (OSError, AssetError) as error:
+        warnings.warn(f"no KL divergence from the start: {error}", stacklevel=2)
+        return None
 
 
 def _evaluated(

@@ -145,12 +145,17 @@ def policy_for(env: VectorEnv[Any, Any, Any], model: str | Path | ModelSpec, **a
         env: the environment.
         model: as for ``make``; a checkpoint's folder brings its temperature and the rest along.
         arguments: of :class:`~agents.policy.CausalLMPolicy`.
+
+    Raises:
+        FileNotFoundError: when there is no such model.
     """
     from agents import checkpoint
 
     spaces = env.single_observation_space, env.single_action_space
     if isinstance(model, (str, Path)) and checkpoint.find(model):
         return checkpoint.load_policy(model, *spaces, **arguments)
+    if not isinstance(model, ModelSpec):  # the policy itself would put off the error of a missing model
+        model = ModelSpec.of(model, **{name: arguments.pop(name) for name in ("dtype", "attention", "lora") if name in arguments})
     return CausalLMPolicy(*spaces, lambda _: 0.0, model=model, **arguments)  # type: ignore[arg-type]
 
 

@@ -114,9 +114,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(folder, tmp_path, name, override
 
 
 def test_an_environment_from_an_id_is_made_again(folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "source")
     kwargs = {"max_length": 200, "target": "positive", "tokenizer": str(folder)}
     algo = make("ppo", "lm_envs/SentimentTokens-v0", model=folder, n_envs=2, env_kwargs=kwargs, n_steps=8, seed=0).learn(16)
     save(algo, tmp_path / "c")
+    shutil.rmtree(folder)
     again = load(tmp_path / "c")
     np.testing.assert_equal(again._last_obs, algo._last_obs)
     stir()

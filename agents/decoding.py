@@ -186,12 +186,12 @@ def probe(read: Read, read_sheets: ReadSheets, decoder: Decoder, vocabulary: int
     rng = np.random.default_rng(0)
     ids = rng.integers(0, vocabulary, (3, 12))
     worst = 0.0
-    for step, lengths in enumerate(([3, 5, 8], [4, 6, 9], [9, 7, 5], [10, 8, 12], [11, 2, 3])):
-        if step == 2:
+    for step, lengths in enumerate(([3, 5, 8], [4, 9, 5], [9, 2, 12])):
+        if step == 1:
             ids[2, 2:] = rng.integers(0, vocabulary, 10)
         ends = np.array(lengths)
         cached = decoder.states(ids[:, : ends.max()], ends)
-        plain = torch.stack([read(torch.from_numpy(row[None, :end]).to(device))[0, -1] for row, end in zip(ids, ends, strict=True)])
+        plain = hidden_states(read, pack([row[:end] for row, end in zip(ids, ends, strict=True)], np.arange(3), ends - 1, device))
         worst = max(worst, float((cached - plain).norm() / plain.norm()))
     ids[1:, :6] = ids[0, :6]
     packed = pack(list(ids), np.arange(3), np.full(3, 11), device)

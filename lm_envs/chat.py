@@ -17,10 +17,12 @@ import json
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
+from typing_extensions import Self
 
 from lm_envs.spaces import well_formed
 from lm_envs.types import Message
@@ -55,6 +57,7 @@ _FROZEN_DATE = (
     " | replace('%I', '12') | replace('%M', '00') | replace('%S', '00') | replace('%p', 'PM') }}{% endmacro %}"
 )
 
+_NO_PREFIX_SPACE: dict[str, dict[str, Any]] = {"Metaspace": {"prepend_scheme": "never"}, "ByteLevel": {"add_prefix_space": False}}
 _CACHED_STRINGS, _CACHED_CHARS = 256, 4096
 
 
@@ -99,12 +102,12 @@ class ChatFormat:
         self.tokenizer = tokenizer
         self.plain = plain or not tokenizer.chat_template
         self._template_kwargs = dict(template_kwargs or {})
-        self._read_vocabulary(backend)
         self._text_cache: OrderedDict[str, tuple[int, ...]] = OrderedDict()
-
         texts, tail = self._plain_texts() if self.plain else self._template_texts()
-        self._links = {pair: self._encode_link(text, first=pair[0] == _START) for pair, text in texts.items()}
-        self._tail = self._encode_link(tail).ids  # what ends an assistant's message when nothing follows
+        with _uncut(backend):
+            self._read_vocabulary(backend)
+            self._links = {pair: self._encode_link(text, first=pair[0] == _START) for pair, text in texts.items()}
+            self._tail = self._encode_link(tail).ids  # what ends an assistant's message when nothing follows
         self._spaced_replies = self._links["user", _GENERATION].spaced
 
         ends = [end for end in (self._find_turn_end(), backend.token_to_id(tokenizer.eos_token or "")) if end is not None]
@@ -117,6 +120,10 @@ class ChatFormat:
         self._reply_end = ends[0]
         self.forbidden_ids = frozenset(self._find_forbidden(backend)) - self.stop_ids
         self._newline_stops = any(self._decode_run([stop]) == "\n" for stop in self.stop_ids)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Itself: nothing that can be seen ever changes, and copying a vocabulary takes seconds."""
+        return self
 
     # What environments call.
 
@@ -242,14 +249,19 @@ class ChatFormat:
         return texts, tail
 
     def _encode_link(self, text: str, *, first: bool = False) -> _Link:
-        spaced = text.endswith(" ")
         before, *after = text.removesuffix(" ").split(_NAME)
-        if first and self.plain:
-            return _Link(self._begin + tuple(self._trusted.encode(before, add_special_tokens=False).ids), None, spaced)
-        # A word-initial space that the tokenizer adds at the beginning of a text belongs there alone, not in the middle.
-        backend = self._trusted if first or before.startswith(self._spellings) else self._trusted_inside
-        ids = tuple(backend.encode(before, add_special_tokens=False).ids)
-        return _Link(ids, tuple(self._trusted_inside.encode(after[0], add_special_tokens=False).ids) if after else None, spaced)
+        begin = self._begin if first and self.plain else ()
+        return _Link(
+            begin + self._encode_trusted(before, first=first), self._encode_trusted(after[0]) if after else None, text.endswith(" ")
+        )
+
+    def _encode_trusted(self, text: str, *, first: bool = False) -> tuple[int, ...]:
+        """Ids with control tokens recognised. A space that the tokenizer puts before any text belongs at the beginning alone."""
+        control = 0 if first else next((found.start() for found in self._spellings.finditer(text)), len(text))
+        return (
+            *self._untrusted.encode(text[:control], add_special_tokens=False).ids,
+            *self.tokenizer.backend_tokenizer.encode(text[control:], add_special_tokens=False).ids,
+        )
 
     def _find_turn_end(self) -> int | None:
         """The id by which the assistant ends a turn, if the format has one."""
@@ -267,14 +279,11 @@ class ChatFormat:
         self.vocab_size = max(len(self.tokenizer), 1 + max(vocabulary.values(), default=0))
         self._added = {int(token): str(entry.content) for token, entry in added.items()}
         self._special = {token for token, entry in added.items() if entry.special} | set(self.tokenizer.all_special_ids)
-        self._spellings = tuple(self._added.values())
-        state = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
+        self._spellings = re.compile("|".join(map(re.escape, self._added.values())) or "(?!)")
         self.pad_id = vocabulary.get(self.tokenizer.pad_token, 0)
         self._begin = _begin_ids(backend)
-        self._trusted = Tokenizer.from_str(json.dumps(state))
-        inside = _without_prefix_space(state)
-        self._trusted_inside = Tokenizer.from_str(json.dumps(inside))
-        self._untrusted = Tokenizer.from_str(json.dumps(inside | {"added_tokens": [], "post_processor": None}))
+        state = json.loads(backend.to_str())
+        self._untrusted = _without_added_tokens(backend, state)
         # Text that spells a token which stands for what has no encoding of its own, the unknown token or a byte, is cut in two.
         model = state["model"]
         unknown = model.get("unk_token") or next((piece for piece, token in vocabulary.items() if token == model.get("unk_id")), "")
@@ -426,19 +435,36 @@ def _begin_ids(backend: Tokenizer) -> tuple[int, ...]:
     return ()
 
 
-def _without_prefix_space(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A tokenizer's description such that no space is added in front of a text."""
+def _without_added_tokens(backend: Tokenizer, state: Mapping[str, Any]) -> Tokenizer:
+    """The same model, which knows no added tokens and puts no space in front of a text."""
+    parts = {key: _without_prefix_space(state[key]) for key in ("normalizer", "pre_tokenizer")}
+    empty = dict.fromkeys(("truncation", "padding", "post_processor", "decoder")) | {"version": "1.0", "added_tokens": []}
+    rest = Tokenizer.from_str(json.dumps({**empty, **parts, "model": {"type": "BPE", "vocab": {}, "merges": []}}))
+    bare = Tokenizer(backend.model)  # shared, not copied
+    bare.normalizer, bare.pre_tokenizer, bare.decoder = rest.normalizer, rest.pre_tokenizer, backend.decoder
+    return bare
 
-    def cured(part: Any) -> Any:
-        if not isinstance(part, dict):
-            return part
-        if part.get("type") == "Sequence":
-            (key,) = {"normalizers", "pretokenizers"} & part.keys()
-            return part | {key: [cured(inner) for inner in part[key] if inner.get("type") != "Prepend"]}
-        if part.get("type") == "Metaspace":
-            return part | {"prepend_scheme": "never"}
-        if part.get("type") == "ByteLevel":
-            return part | {"add_prefix_space": False}
-        return None if part.get("type") == "Prepend" else part
 
-    return {**state, "normalizer": cured(state["normalizer"]), "pre_tokenizer": cured(state["pre_tokenizer"])}
+def _without_prefix_space(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The description of a normalizer or pre-tokenizer such that it puts no space in front of a text."""
+    if part is None or part["type"] == "Prepend":
+        return None
+    if part["type"] == "Sequence":
+        (key,) = {"normalizers", "pretokenizers"} & part.keys()
+        return part | {key: [_without_prefix_space(inner) for inner in part[key] if inner["type"] != "Prepend"]}
+    return part | _NO_PREFIX_SPACE.get(part["type"], {})
+
+
+@contextmanager
+def _uncut(backend: Tokenizer) -> Iterator[None]:
+    """No truncation and no padding, while pieces are encoded."""
+    truncation, padding = backend.truncation, backend.padding
+    backend.no_truncation()
+    backend.no_padding()
+    try:
+        yield
+    finally:
+        if truncation is not None:
+            backend.enable_truncation(**truncation)
+        if padding is not None:
+            backend.enable_padding(**padding)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 
 Make = Callable[..., Any]  # makes a new environment, with the keyword arguments given
@@ -54,6 +56,18 @@ def through_json(value: Any) -> Any:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise AssertionError(f"expected get_state to return plain data, JSON can't hold it: {error}") from error
+
+
+def from_specs(env: gym.Env[Any, Any]) -> Iterator[Any]:
+    """Environments made anew from ``env``'s spec, where it has one, and from its JSON form, where JSON can hold its arguments."""
+    if env.spec is None:
+        return
+    yield gym.make(copy.deepcopy(env.spec), disable_env_checker=True).unwrapped
+    try:
+        json.dumps(env.spec.kwargs)
+    except TypeError:
+        return
+    yield gym.make(EnvSpec.from_json(env.spec.to_json()), disable_env_checker=True).unwrapped
 
 
 def check_with_gymnasium(env: gym.Env[Any, Any]) -> None:

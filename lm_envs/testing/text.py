@@ -14,13 +14,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
 from lm_envs import rewards
 from lm_envs.core import TextEnv
 from lm_envs.rendering import printable
 from lm_envs.spaces import well_formed
-from lm_envs.testing.expecting import Make, check_with_gymnasium, expect, expect_equal, expect_raises, through_json
+from lm_envs.testing.expecting import Make, check_with_gymnasium, expect, expect_equal, expect_raises, from_specs, through_json
 from lm_envs.types import Exchange
 from lm_envs.validation import PLAYERS, Episode, next_reply, play
 
@@ -187,12 +186,8 @@ def pickles_and_specs_come_back(make: Make) -> None:
     env.reset(seed=4)
     twin = pickle.loads(pickle.dumps(env))
     expect_equal(twin.step(twin.expert_reply()), env.step(env.expert_reply()), "expected a pickled copy to go on alike")
-    if env.spec is not None:
-        for spec in (copy.deepcopy(env.spec), EnvSpec.from_json(env.spec.to_json())):
-            again: Any = gym.make(spec, disable_env_checker=True).unwrapped
-            expect_equal(
-                _plain(play(again, "expert", seed=6)), _plain(play(env, "expert", seed=6)), "expected the same from the env's spec"
-            )
+    for again in from_specs(env):
+        expect_equal(_plain(play(again, "expert", seed=6)), _plain(play(env, "expert", seed=6)), "expected the same from the env's spec")
 
 
 def states_come_back(make: Make) -> None:

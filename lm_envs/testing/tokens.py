@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 
-from lm_envs.testing.expecting import Make, check_with_gymnasium, expect, expect_equal, expect_raises, through_json
+from lm_envs.testing.expecting import Make, check_with_gymnasium, expect, expect_equal, expect_raises, from_specs, through_json
 from lm_envs.tokens import VIOLATIONS, Observation, TokenEnv
 from lm_envs.validation import play, text_env
 
@@ -200,8 +199,7 @@ def pickles_and_specs_come_back(make: Make) -> None:
     twin = pickle.loads(pickle.dumps(env))
     for token in env.expert_tokens():
         expect_equal(twin.step(token), env.step(token), "expected a pickled copy to go on alike")
-    if env.spec is not None:
-        again: Any = gym.make(EnvSpec.from_json(env.spec.to_json()), disable_env_checker=True).unwrapped
+    for again in from_specs(env):
         expected = [turn.messages for turn in play(env, "expert", seed=6).turns]
         expect_equal([turn.messages for turn in play(again, "expert", seed=6).turns], expected, "expected the same from the env's spec")
 

@@ -328,6 +328,7 @@ def test_truncation_and_padding_of_the_tokenizer_do_not_matter():
     tokenizer.backend_tokenizer.enable_padding(length=50)
     fmt = ChatFormat(tokenizer)
     assert fmt.open([SYSTEM, USER]) == FORMATS["chatml"].open([SYSTEM, USER])
+    assert tokenizer.backend_tokenizer.truncation["max_length"] == 4 and tokenizer.backend_tokenizer.padding["length"] == 50
 
 
 @every_format

@@ -128,7 +128,7 @@ def make(
     if "n_steps" not in arguments:
         settings["n_steps"] = _REPLIES * (venv.get_attr("max_reply_tokens")[0] if venv.has_attr("max_reply_tokens") else 32)
     if "batch_size" in inspect.signature(algorithm).parameters:
-        rollout = arguments.get("n_steps", settings.get("n_steps")) * venv.num_envs
+        rollout = {**settings, **arguments}["n_steps"] * venv.num_envs
         settings["batch_size"] = -(-rollout // _MINIBATCHES) if name == "ppo" else rollout
     if name == "trpo":
         policy_kwargs.setdefault("detach_value", True)  # its critic's steps leave the language model alone anyway

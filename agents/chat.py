@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
@@ -33,7 +33,7 @@ class Conversation:
     ) -> None:
         loaded, tokenizer = models.load(model)
         self.model: PreTrainedModel = loaded
-        self.chat = ChatFormat(tokenizer)
+        self.chat = ChatFormat(cast(Any, tokenizer))
         self.system, self.sampling, self.max_tokens = system, sampling or Sampling(), max_tokens
         self.context = int(getattr(loaded.config.get_text_config(), "max_position_embeddings", 0) or sys.maxsize)
         self._generator = torch.Generator(loaded.device)
@@ -45,7 +45,8 @@ class Conversation:
         """Begin anew."""
         self._cache = DynamicCache(config=self.model.config)
         self._pending: list[int] = []  # ids that the model has not read yet
-        self._read, self._stop = 0, None
+        self._read = 0
+        self._stop: int | None = None
         self._begun = False
 
     def reply(self, text: str) -> Iterator[str]:

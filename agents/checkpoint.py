@@ -156,7 +156,7 @@ def load(
     return algo
 
 
-def load_policy(folder: str | Path, observation_space: gym.Space[Any], action_space: gym.Space[Any], **overrides: Any) -> CausalLMPolicy:
+def load_policy(folder: str | Path, observation_space: Any, action_space: Any, **overrides: Any) -> CausalLMPolicy:
     """The policy of a checkpoint alone, on the CPU, for evaluation; ``overrides`` are arguments of the policy, such as ``temperature``."""
     place, state = _read(folder)
     policy = CausalLMPolicy(observation_space, action_space, lambda _: 0.0, **{**_policy_arguments(place, state), **overrides})

@@ -127,9 +127,7 @@ def train(given: dict[str, Any]) -> None:
     console = Console()
     with _usage():
         _device(args.device)
-        algo = (
-            checkpoint.load(out / _CHECKPOINT, **({} if args.device == "auto" else {"device": args.device})) if resume else _algorithm(args)
-        )
+        algo = checkpoint.load(out / _CHECKPOINT, device=args.device) if resume else _algorithm(args)
         if algo.num_timesteps >= args.total_tokens:
             raise UsageError(f"the run has {algo.num_timesteps:,} tokens already; ask for more with --total-tokens")
         tokenizer = str(out / _CHECKPOINT) if resume else args.model  # where a resumed run's model first came from may be gone

@@ -205,9 +205,10 @@ def _play(
 ) -> list[Episode]:
     generator = torch.Generator(policy.device).manual_seed(seed)
     n = env.num_envs
-    observations, infos = env.reset(seed=[seed + row for row in range(n)])
+    observations, infos = env.reset(seed=cast(Any, [seed + row for row in range(n)]))
     current = [_Recorder(seed + row, env, observations, infos, row) if row < episodes else None for row in range(n)]
-    begun, done = min(n, episodes), []
+    begun = min(n, episodes)
+    done: list[Episode] = []
     while len(done) < episodes:
         tensors = {key: torch.as_tensor(value, device=policy.device) for key, value in observations.items()}
         states = policy.states(tensors, decode=True)
@@ -232,9 +233,9 @@ def _play(
                     fresh[row], seeds[row] = True, seed + begun
                     begun += 1
         if fresh.any():
-            observations, infos = env.reset(seed=seeds, options={"reset_mask": fresh})
-            for row in np.flatnonzero(fresh):
-                current[row] = _Recorder(cast(int, seeds[row]), env, observations, infos, int(row))
+            observations, infos = env.reset(seed=cast(Any, seeds), options={"reset_mask": fresh})
+            for row in np.flatnonzero(fresh).tolist():
+                current[row] = _Recorder(cast(int, seeds[row]), env, observations, infos, row)
     return done
 
 

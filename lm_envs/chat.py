@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 from typing_extensions import Self
 
 from lm_envs.spaces import well_formed
@@ -118,7 +118,7 @@ class ChatFormat:
             )
         self.stop_ids = frozenset(ends)
         self._reply_end = ends[0]
-        self.forbidden_ids = frozenset(self._find_forbidden(backend)) - self.stop_ids
+        self.forbidden_ids = frozenset(self._find_forbidden()) - self.stop_ids
         self._newline_stops = any(self._decode_run([stop]) == "\n" for stop in self.stop_ids)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -277,19 +277,26 @@ class ChatFormat:
         added = self.tokenizer.added_tokens_decoder
         vocabulary = backend.get_vocab(with_added_tokens=True)
         self.vocab_size = max(len(self.tokenizer), 1 + max(vocabulary.values(), default=0))
+        self._holes = set(range(self.vocab_size)) - set(vocabulary.values())
         self._added = {int(token): str(entry.content) for token, entry in added.items()}
         self._special = {token for token, entry in added.items() if entry.special} | set(self.tokenizer.all_special_ids)
         self._spellings = re.compile("|".join(map(re.escape, self._added.values())) or "(?!)")
         self.pad_id = vocabulary.get(self.tokenizer.pad_token, 0)
         self._begin = _begin_ids(backend)
-        state = json.loads(backend.to_str())
-        self._untrusted = _without_added_tokens(backend, state)
+        self._untrusted = _without_added_tokens(backend)
         # Text that spells a token which stands for what has no encoding of its own, the unknown token or a byte, is cut in two.
-        model = state["model"]
-        unknown = model.get("unk_token") or next((piece for piece, token in vocabulary.items() if token == model.get("unk_id")), "")
+        model: Any = backend.model
+        if isinstance(model, models.Unigram):
+            facts = json.loads(model.__getstate__())
+            unknown, bytes_spelled = (
+                next((piece for piece, token in vocabulary.items() if token == facts["unk_id"]), ""),
+                facts["byte_fallback"],
+            )
+        else:
+            unknown, bytes_spelled = getattr(model, "unk_token", None) or "", getattr(model, "byte_fallback", False)
         self._unknown = vocabulary.get(unknown)
         spellings = [f"(?<={re.escape(unknown[:1])})(?={re.escape(unknown[1:])})"] * (len(unknown) > 1)
-        spellings += ["(?<=<)(?=0x[0-9A-F]{2}>)"] * bool(model.get("byte_fallback"))
+        spellings += ["(?<=<)(?=0x[0-9A-F]{2}>)"] * bool(bytes_spelled)
         self._stand_ins = re.compile("|".join(spellings) or "(?!)")
         self._anchor = self._untrusted.encode("a").ids
         self._anchor = self._anchor if self._untrusted.decode(self._anchor) == "a" else []
@@ -297,12 +304,12 @@ class ChatFormat:
     def _is_control(self, token: int) -> bool:
         return token in self._special or bool(self._added.get(token, "").strip())
 
-    def _find_forbidden(self, backend: Tokenizer) -> Iterator[int]:
+    def _find_forbidden(self) -> Iterator[int]:
         yield from (token for token in self._special if token < self.vocab_size)
         for link in self._links.values():
             yield from filter(self._is_control, (*link.ids, *(link.after_name or ())))
         yield from filter(self._is_control, self._tail)
-        yield from set(range(self.vocab_size)) - set(backend.get_vocab(with_added_tokens=True).values())
+        yield from self._holes
 
     # Text.
 
@@ -435,9 +442,10 @@ def _begin_ids(backend: Tokenizer) -> tuple[int, ...]:
     return ()
 
 
-def _without_added_tokens(backend: Tokenizer, state: Mapping[str, Any]) -> Tokenizer:
+def _without_added_tokens(backend: Tokenizer) -> Tokenizer:
     """The same model, which knows no added tokens and puts no space in front of a text."""
-    parts = {key: _without_prefix_space(state[key]) for key in ("normalizer", "pre_tokenizer")}
+    described: dict[str, Any] = {"normalizer": backend.normalizer, "pre_tokenizer": backend.pre_tokenizer}
+    parts = {key: _without_prefix_space(part and json.loads(part.__getstate__())) for key, part in described.items()}
     empty = dict.fromkeys(("truncation", "padding", "post_processor", "decoder")) | {"version": "1.0", "added_tokens": []}
     rest = Tokenizer.from_str(json.dumps({**empty, **parts, "model": {"type": "BPE", "vocab": {}, "merges": []}}))
     bare = Tokenizer(backend.model)  # shared, not copied

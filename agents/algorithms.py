@@ -113,7 +113,7 @@ def make(
     arguments, policy_kwargs = _sort_overrides(algorithm, overrides)
     lora = {} if lora is True else None if lora is False else lora
     if not isinstance(model, ModelSpec):
-        spec = ModelSpec.of(model, dtype=dtype, lora=lora, attention=policy_kwargs.pop("attention", "sdpa"))
+        spec = ModelSpec.of(model, dtype=dtype, lora=lora, attention=policy_kwargs.pop("attention", "auto"))
     elif lora is not None or dtype != "float32":
         raise ValueError("lora and dtype are part of the ModelSpec; set them there")
     else:

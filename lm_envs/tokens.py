@@ -121,7 +121,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         reply = reply_text(self.chat, row.ids[row.reply_start : length - stopped], self._reply_chars)
         self._messages, reward, terminated, truncated, info = self.env.step(reply)
         if not (terminated or truncated):
-            following = self.chat.close(token if stopped else None, self._messages[before + 1 :])
+            following = self.chat.close(token if stopped else None, self._messages[before + 1 :], prompt=True)
             truncated = length + len(following) >= self.max_length
             if not truncated:
                 row.ids.extend(following)

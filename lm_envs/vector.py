@@ -322,7 +322,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         outcome.info["metrics"][VIOLATIONS] = float(self._violations[row])
         if outcome.terminated or outcome.truncated:
             return outcome
-        following = self.chat.close(stop, self.envs[row].messages[first:])
+        following = self.chat.close(stop, self.envs[row].messages[first:], prompt=True)
         if self._lengths[row] + len(following) >= self.max_length:
             return outcome._replace(truncated=True)
         self._append(row, following)

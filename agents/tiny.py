@@ -159,7 +159,8 @@ def train(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = LlamaForCausalLM(config).to(device).train()
+    model = LlamaForCausalLM(config).train()
+    model.to(device)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(args.seed)
     epochs = [list(batches(rows, args.batch_tokens, generator)) for _ in range(args.epochs)]
     steps = sum(map(len, epochs))

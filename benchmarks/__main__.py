@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser("demo", help="train the bundled model with PPO, A2C and TRPO and compare")
     demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for results (default: %(default)s)")
-    demo.add_argument("--algorithms", nargs="+", choices=("ppo", "a2c", "trpo"), default=["ppo", "a2c", "trpo"])
+    demo.add_argument("--algorithms", nargs="+", choices=("ppo", "a2c", "trpo"), default=["trpo", "ppo", "a2c"])
     demo.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     demo.add_argument("--tokens", type=_positive, default=None, help="tokens of a run")
     demo.add_argument("--episodes", type=_positive, default=None, help="test episodes before and after each run")
@@ -36,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    from lm_envs.shadowing import check_agents
+
+    check_agents()
     from benchmarks.experiments.demo import analysis, sweep
 
     console = Console()
@@ -46,7 +49,8 @@ def _demo(arguments: argparse.Namespace) -> int:
     began = time.perf_counter()
     results = sweep.run_all(study, out)
     rows = analysis.summarise(results)
-    title = f"{study.env}, model {study.model}, test split: means with 95 % intervals over seeds and episodes; KL in nats a token"
+    setting = f"{study.env}, target {study.target}, model {study.model}, test split"
+    title = f"{setting}: means with 95 % intervals over seeds and episodes; KL in nats a token"
     console.print(analysis.table(rows, title))
     analysis.plot_curves(results, out / "learning_curves.png")
     (out / "table.md").write_text(analysis.markdown(rows), encoding="utf-8")

@@ -13,14 +13,14 @@ from lm_envs.types import Exchange, Message, RewardModel
 
 if TYPE_CHECKING:
     import gymnasium as gym
-    from transformers import PreTrainedTokenizerBase
+    from transformers import TokenizersBackend
 
 __version__ = "0.1.0"
 __all__ = ["Exchange", "Message", "Opening", "Response", "RewardModel", "TextEnv", "tokenize"]
 
 
 def tokenize(
-    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], tokenizer: PreTrainedTokenizerBase | str | None = None, **limits: Any
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any], tokenizer: TokenizersBackend | str | None = None, **limits: Any
 ) -> Any:
     """The token-level version of a text environment, single or batched.
 

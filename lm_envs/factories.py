@@ -13,7 +13,7 @@ from lm_envs.tokens import TokenEnv
 from lm_envs.vector import TextVectorEnv, TokenVectorEnv
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import TokenizersBackend
 
 
 def text(text_env: str, **kwargs: Any) -> TextEnv:
@@ -31,7 +31,7 @@ def text_vector(
 
 def tokens(
     text_env: str,
-    tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
+    tokenizer: TokenizersBackend | str | Path | None = None,
     max_length: int = 1024,
     max_reply_tokens: int = 64,
     plain: bool = False,
@@ -44,7 +44,7 @@ def tokens(
 def token_vector(
     text_env: str,
     num_envs: int = 1,
-    tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
+    tokenizer: TokenizersBackend | str | Path | None = None,
     max_length: int = 1024,
     max_reply_tokens: int = 64,
     plain: bool = False,

@@ -21,7 +21,7 @@ from lm_envs.spaces import Conversation, TokenSpace, Utterance
 from lm_envs.types import Messages
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import TokenizersBackend
 
 Observation = dict[str, npt.NDArray[Any]]
 
@@ -61,13 +61,14 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         plain: write conversations as plain lines, not by the tokenizer's chat template.
 
     Raises:
-        ValueError: when the tokenizer has no end token, or (on reset) when the opening leaves no room for a reply.
+        TypeError: when the tokenizer isn't one of the `tokenizers` library.
+        ValueError: when nothing can end a reply, or (on reset) when the opening leaves no room for a reply.
     """
 
     def __init__(
         self,
         env: gym.Env[Messages, str],
-        tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
+        tokenizer: TokenizersBackend | str | Path | None = None,
         *,
         max_length: int = 1024,
         max_reply_tokens: int = 64,
@@ -79,7 +80,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self.chat = ChatFormat(self.tokenizer, plain=plain)
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
-        self.observation_space = token_observations(self.chat, self.max_length)
+        self.observation_space = token_observations(self.chat, self.max_length)  # type: ignore[assignment]
         self.action_space = TokenSpace(self.chat.vocab_size, self.chat.forbidden_ids)
         self.metadata = env.metadata
         self.render_mode = env.render_mode
@@ -188,9 +189,8 @@ class TokenRow:
 def check_text_spaces(env: gym.Env[Any, Any]) -> None:
     """Raise a ``TypeError`` unless ``env`` speaks text."""
     if not isinstance(env.observation_space, Conversation) or not isinstance(env.action_space, Utterance):
-        raise TypeError(
-            f"a text environment has Conversation observations and Utterance actions; {env} has {env.observation_space} and {env.action_space}"
-        )
+        found = f"{env.observation_space} and {env.action_space}"
+        raise TypeError(f"a text environment has Conversation observations and Utterance actions; {env} has {found}")
 
 
 def token_observations(chat: ChatFormat, max_length: int) -> spaces.Dict:
@@ -216,7 +216,7 @@ def reply_text(chat: ChatFormat, ids: Sequence[int], max_chars: int) -> str:
     return chat.decode(ids)[:max_chars]
 
 
-def load_tokenizer(tokenizer: PreTrainedTokenizerBase | str | Path | None) -> PreTrainedTokenizerBase:
+def load_tokenizer(tokenizer: TokenizersBackend | str | Path | None) -> TokenizersBackend:
     """A tokenizer by the name of an asset, a local path or a model hub's name; a tokenizer is returned as it is.
 
     Raises:
@@ -232,7 +232,7 @@ def load_tokenizer(tokenizer: PreTrainedTokenizerBase | str | Path | None) -> Pr
 
     source = assets.path(str(tokenizer)) if str(tokenizer) in assets.MODELS else tokenizer
     try:
-        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(source))
+        return cast("TokenizersBackend", AutoTokenizer.from_pretrained(source))
     except (OSError, ValueError) as error:
         known = ", ".join(sorted(assets.MODELS))
         raise ValueError(f"no tokenizer at {str(tokenizer)!r} (known names: {known}; or a local path or a hub name): {error}") from error

@@ -24,7 +24,7 @@ from lm_envs.tokens import VIOLATIONS, Observation, TokenState, load_tokenizer, 
 from lm_envs.types import Messages
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import TokenizersBackend
 
 ObsType = TypeVar("ObsType")
 ActType = TypeVar("ActType")
@@ -215,7 +215,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
     def __init__(
         self,
         envs: Iterable[TextEnv],
-        tokenizer: PreTrainedTokenizerBase | str | Path | None = None,
+        tokenizer: TokenizersBackend | str | Path | None = None,
         *,
         max_length: int = 1024,
         max_reply_tokens: int = 64,

@@ -54,7 +54,8 @@ def test_it_works_in_an_empty_environment_from_another_folder(wheel, tmp_path):
     python = tmp_path / "venv" / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel]
     installed = subprocess.run(install, capture_output=True, text=True)
-    if installed.returncode and any(sign in installed.stderr for sign in ("connection", "Connection", "timed out", "No matching distribution")):
+    unreachable = ("connection", "Connection", "timed out", "No matching distribution")
+    if installed.returncode and any(sign in installed.stderr for sign in unreachable):
         pytest.skip(f"the package index can't be reached: {installed.stderr.strip().splitlines()[-1]}")
     assert installed.returncode == 0, installed.stderr
     used = subprocess.run([python, "-I", "-c", SCRIPT], cwd=tmp_path, capture_output=True, text=True)

@@ -48,12 +48,13 @@ def test_batched_ids(name):
 @pytest.mark.parametrize("tokenizer", [smollm2, lambda: byte_level(None)], ids=["smollm2", "gpt2-style"])
 def test_token_ids_with_other_tokenizers(family, tokenizer):
     vocabulary = tokenizer()
-    # Bytes are many tokens: an expert's episode needs a longer context and longer replies.
-    check_token_env(
-        lambda **kwargs: TokenEnv(
-            gym.make(f"lm_envs/{family}-v0", disable_env_checker=True, **kwargs).unwrapped, vocabulary, max_length=6000, max_reply_tokens=300
-        )
-    )
+
+    def make(**kwargs):
+        env = gym.make(f"lm_envs/{family}-v0", disable_env_checker=True, **kwargs).unwrapped
+        # Bytes are many tokens: an expert's episode needs a longer context and longer replies.
+        return TokenEnv(env, vocabulary, max_length=6000, max_reply_tokens=300)
+
+    check_token_env(make)
 
 
 @pytest.mark.parametrize("name", TOKEN_IDS)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def expert_episode(env, seed=0):
 def test_expert_tokens_reach_the_end_and_observations_only_grow(tokenizer):
     env = make(tokenizer)
     observations, outcomes = expert_episode(env)
-    for before, after in zip(observations, observations[1:]):
+    for before, after in pairwise(observations):
         assert ids(after)[: len(ids(before))] == ids(before)
     assert outcomes[-1][3]["metrics"] == {"success": 1.0, "right": 3.0, "turns": 3.0, "forbidden_tokens": 0.0}
     ends = [info for _, _, _, info in outcomes if info]

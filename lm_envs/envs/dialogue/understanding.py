@@ -90,8 +90,9 @@ def repetition(reply: str, earlier: Sequence[str]) -> float:
 
 @cache
 def intents() -> Mapping[str, Phrases]:
-    """``intents.json`` as phrase tables: ``"asked"`` for questions, ``"always"`` for any sentence, and the word
-    lists ``"starters"``, ``"fillers"``, ``"own"``, ``"empty"``.
+    """``intents.json`` as phrase tables.
+
+    ``"asked"`` is for questions, ``"always"`` for any sentence; ``"starters"``, ``"fillers"``, ``"own"`` and ``"empty"`` are word lists.
 
     Raises:
         ValueError: when its topics aren't those of the personas, or a phrase has two meanings.

@@ -73,7 +73,7 @@ def run(algorithm: str, seed: int, study: Study, out: Path, report: Report) -> d
             self.rewards: list[float] = []
 
         def _on_step(self) -> bool:
-            self.rewards += [info["episode"]["r"] for info in self.locals["infos"] if "episode" in info]
+            self.rewards += [float(info["episode"]["r"]) for info in self.locals["infos"] if "episode" in info]
             return True
 
         def _on_rollout_end(self) -> None:

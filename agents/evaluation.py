@@ -19,6 +19,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents.models import ModelSpec
 from agents.packing import Packed, pack
 from agents.policy import FORBIDDEN_LOGIT, CausalLMPolicy
+from lm_envs.core import TextEnv
 
 _LOGITS_AT_ONCE = 2**24  # 64 MB
 
@@ -81,7 +82,7 @@ class Episode:
     Attributes:
         seed: with which it opened.
         scenario: its id, where the environment gives one.
-        prompt: the opening, as text.
+        prompt: the message that the agent answered first; the opening's tokens as text where the environment shows no messages.
         replies: what the agent wrote.
         reward: the sum over the episode.
         rewards: the same by component of the reward model.
@@ -249,7 +250,9 @@ class _Recorder:
         self.scenario = str(infos["scenario"][row]) if "scenario" in infos else ""
         self.chat = getattr(env.unwrapped, "chat", None)
         length = int(observations["attention_mask"][row].sum())
-        self.prompt = self._text(observations["input_ids"][row][:length])
+        rows = getattr(env.unwrapped, "envs", None)
+        whole = self._text(observations["input_ids"][row][:length])
+        self.prompt = rows[row].messages[-1]["content"] if rows and isinstance(rows[row], TextEnv) else whole
         self.reward = 0.0
         self.rewards: dict[str, float] = {}
         self.metrics: dict[str, float] = {}

@@ -106,7 +106,7 @@ def play(env: TextEnv | TokenEnv, player: Player, *, seed: int | None = None) ->
     """
     inner = text_env(env)
     _, info = env.reset(seed=seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(None if seed is None else (seed, 1))  # not the stream that the environment draws its scenarios from
     episode = Episode(inner.messages, info, [])
     for _ in range(inner.max_turns):
         episode.turns.append(say(env, next_reply(inner, player, rng)))

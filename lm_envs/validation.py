@@ -106,13 +106,18 @@ def play(env: TextEnv | TokenEnv, player: Player, *, seed: int | None = None) ->
     """
     inner = text_env(env)
     _, info = env.reset(seed=seed)
-    rng = np.random.default_rng(None if seed is None else (seed, 1))  # not the stream that the environment draws its scenarios from
+    rng = player_generator(seed)
     episode = Episode(inner.messages, info, [])
     for _ in range(inner.max_turns):
         episode.turns.append(say(env, next_reply(inner, player, rng)))
         if episode.turns[-1].terminated or episode.turns[-1].truncated:
             return episode
     raise RuntimeError(f"the episode hasn't ended after max_turns = {inner.max_turns} replies")
+
+
+def player_generator(seed: int | None) -> np.random.Generator:
+    """What the random player draws its replies from: another stream than the one the same seed gives the environment."""
+    return np.random.default_rng(None if seed is None else (seed, 1))
 
 
 def validate(

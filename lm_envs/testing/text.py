@@ -21,7 +21,7 @@ from lm_envs.rendering import printable
 from lm_envs.spaces import well_formed
 from lm_envs.testing.expecting import Make, check_with_gymnasium, expect, expect_equal, expect_raises, from_specs, through_json
 from lm_envs.types import Exchange
-from lm_envs.validation import PLAYERS, Episode, next_reply, play
+from lm_envs.validation import PLAYERS, Episode, next_reply, play, player_generator
 
 _SCENARIOS = 40  # episodes opened where scenarios are compared
 _EPISODES = 10  # episodes played where players are compared
@@ -61,7 +61,7 @@ def deterministic(make: Make) -> None:
             messages, info = second.reset(seed=11)
             expect_equal((messages, info), (one.opening, one.info), "expected the same opening from the same seed in two copies")
             other.reset(seed=13)
-            rng, others = np.random.default_rng(11), np.random.default_rng(0)
+            rng, others = player_generator(11), np.random.default_rng(0)
             for turn in one.turns:
                 with contextlib.suppress(gym.error.ResetNeeded):
                     other.step(next_reply(other, player, others))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from lm_envs.extras import explained
 from lm_envs.shadowing import check_agents
 
 check_agents()
@@ -33,9 +34,7 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(_HOME[name]), name)
     except ModuleNotFoundError as error:
-        if error.name in ("torch", "stable_baselines3", "sb3_contrib"):
-            raise ImportError(f'agents.{name} needs {error.name}: pip install "lm-envs[agents]"') from None
-        raise
+        raise ImportError(f"agents.{name}: {explained(error)}", name=error.name) from error
 
 
 def __dir__() -> list[str]:

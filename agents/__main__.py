@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from lm_envs.extras import explained
 from lm_envs.shadowing import check_agents
 
 if __name__ == "__main__":
@@ -11,5 +12,5 @@ if __name__ == "__main__":
         check_agents()
         from agents.cli import main
     except ImportError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {explained(error)}")
     sys.exit(main())

@@ -14,6 +14,8 @@ from typing import Any
 
 from rich.console import Console
 
+from lm_envs.extras import explained
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run an experiment; returns the exit status."""
@@ -31,7 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     judge.add_argument("--out", type=Path, help="file for the results, as JSON")
     judge.set_defaults(run=_sentiment_judge)
     arguments = parser.parse_args(argv)
-    status: int = arguments.run(arguments)
+    try:
+        status: int = arguments.run(arguments)
+    except ImportError as error:
+        print(f"error: {explained(error)}", file=sys.stderr)
+        return 1
     return status
 
 

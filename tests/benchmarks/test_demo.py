@@ -51,7 +51,7 @@ def test_gains_are_paired():
     gain = rows[0]["reward gain"]
     assert (gain.mean, gain.low, gain.high) == (0.5, 0.5, 0.5)
     assert rows[0]["tokens/s"] == 50 and rows[0]["seeds"] == 2
-    assert "| ppo | 2 |" in markdown(rows)
+    assert "| seeds | 2 |" in markdown(rows)
 
 
 def test_completions_are_escaped():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.statistics import Estimate, nested_bootstrap
 from lm_envs.rendering import printable
@@ -35,18 +35,18 @@ def summarise(results: Results, metric: str = "success") -> list[dict[str, Any]]
 
 
 def table(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    """The rows for a terminal."""
-    shown = Table(title=title)
-    for number, column in enumerate(rows[0]):
-        shown.add_column(column, justify="left" if number == 0 else "right")
-    for row in rows:
-        shown.add_row(*map(_cell, row.values()))
+    """The rows for a terminal, a column an algorithm."""
+    head, *lines = _columns(rows)
+    shown = Table(head[0], *(Column(name, justify="right") for name in head[1:]), title=title)
+    for line in lines:
+        shown.add_row(*line)
     return shown
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a Markdown table."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    """The rows as a Markdown table, a column an algorithm."""
+    head, *body = _columns(rows)
+    lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
@@ -89,11 +89,14 @@ def completions(results: Results, count: int = 4) -> str:
     return "\n".join(parts)
 
 
+def _columns(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
+    return [["" if name == "algorithm" else name, *(_cell(row[name]) for row in rows)] for name in rows[0]]
+
+
 def _episodes(runs: Results, when: str, name: str) -> npt.NDArray[np.float64]:
     """Values of shape (runs, episodes)."""
-    return np.array(
-        [[episode["reward"] if name == "reward" else episode["metrics"][name] for episode in run[when]["episodes"]] for run in runs]
-    )
+    values = [[episode["reward"] if name == "reward" else episode["metrics"][name] for episode in run[when]["episodes"]] for run in runs]
+    return np.array(values, dtype=np.float64)
 
 
 def _cell(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Language models as Stable-Baselines3 policies, at the speed of a hand-written sequence-level loop.
+"""Language models as Stable-Baselines3 policies.
 
 Names are imported when they are first used, so that ``import agents`` needs neither torch nor Stable-Baselines3.
 """

@@ -69,7 +69,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         "rows": [_plain(row) for row in rows],
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    console.print(texts, markup=False, highlight=False)
+    console.print(texts, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, learning_curves.png, completions.txt, and a folder a run")
     return 0
 

@@ -101,5 +101,5 @@ def _episodes(runs: Results, when: str, name: str) -> npt.NDArray[np.float64]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, Estimate):
-        return str(value)
+        return f"{value.mean:.2f} [{value.low:.2f}, {value.high:.2f}]"
     return f"{value:.3g}" if isinstance(value, float) and value < 100 else f"{value:.0f}" if isinstance(value, float) else str(value)

@@ -34,6 +34,17 @@ _COMPLETIONS = 3  # completions that are shown
 _CHECKPOINT, _ARGS, _SUMMARY, _BEFORE = "checkpoint", "args.json", "summary.json", "before.json"
 
 
+def _json_object(text: str) -> dict[str, Any]:
+    """An argument in JSON; argparse shows the error."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"expected an object such as '{{\"name\": 1}}', got {text!r}")
+    return value
+
+
 def _arg(default: Any, help: str, **options: Any) -> Any:  # noqa: A002
     return field(default=default, metadata={"help": help, **options})
 
@@ -44,7 +55,7 @@ class TrainArgs:
 
     algo: str = _arg("ppo", "algorithm", choices=sorted(ALGORITHMS))
     env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
-    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=json.loads)
+    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
     model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a checkpoint's folder, or a hub's name")
     total_tokens: int = _arg(50_000, "tokens to sample, all environments together")
     n_envs: int = _arg(16, "environments side by side")
@@ -57,7 +68,7 @@ class TrainArgs:
     autocast: str = _arg("auto", "bfloat16 arithmetic on float32 weights; auto: where the machine has it", choices=["auto", "on", "off"])
     device: str = _arg("auto", "cpu, cuda, or auto")
     set: dict[str, Any] = _arg(
-        None, "further arguments of the algorithm or the policy, as JSON, such as '{\"n_epochs\": 1}'", type=json.loads
+        None, "further arguments of the algorithm or the policy, as JSON, such as '{\"n_epochs\": 1}'", type=_json_object
     )
     seed: int = _arg(0, "of everything that is drawn")
     out: str | None = _arg(None, "folder of the run (default: a new one under runs/)", type=str)
@@ -72,7 +83,7 @@ class EvaluateArgs:
 
     model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
     env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
-    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=json.loads)
+    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
     split: str = _arg("test", "scenarios", choices=["train", "test"])
     episodes: int = _arg(100, "how many")
     n_envs: int = _arg(16, "environments side by side")

@@ -188,12 +188,13 @@ def _validate(options: argparse.Namespace) -> int:
 
 def _assets(options: argparse.Namespace) -> int:
     if options.action == "list":
-        table = Table("name", "what it is", "licence", "source", "download", "here", title="Models and data sets")
+        table = Table("name", "what it is, licence and source", "download", "here", title="Models and data sets")
         for item in assets.listing():
             download = f"{item.download / 1e6:.1f} MB" if item.download else "-"
             here = f"{item.size / 1e6:.1f} MB" if item.folder else "no"
-            table.add_row(item.name, item.about, item.licence, item.source, download, here)
-        table.columns[0].no_wrap = True
+            table.add_row(item.name, f"{item.about}; {item.licence}; {item.source}", download, here)
+        for column in (0, 2, 3):
+            table.columns[column].no_wrap = True
         Console().print(table)
         print(f"Fetched ones are kept in {assets.cache_folder()}")
         return 0

@@ -269,9 +269,6 @@ def _fresh(given: Mapping[str, Any]) -> tuple[TrainArgs, Path]:
     for name in ("total_tokens", "n_envs", "checkpoint_every"):
         if getattr(args, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(args, name)}")
-    for name in ("env_kwargs", "set"):
-        if not isinstance(getattr(args, name) or {}, dict):
-            raise UsageError(f'--{name.replace("_", "-")} must be a JSON object, such as \'{{"target": "positive"}}\'')
     if args.out is not None:
         out = Path(args.out)
         if out.exists() and any(out.iterdir()):

@@ -85,7 +85,8 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self.metadata = env.metadata
         self.render_mode = env.render_mode
         self._reply_chars = cast(Utterance, env.action_space).max_chars
-        self._row = TokenRow([], 0)
+        self._ids: list[int] = []
+        self._reply_start = 0
         self._messages: Messages = ()
         self._violations = 0
         self._over = True
@@ -96,8 +97,8 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._np_random, self._np_random_seed = self.env.unwrapped.np_random, self.env.unwrapped.np_random_seed
         self._messages = messages
         self._over = False
-        ids = opening_ids(self.chat, messages, self.max_length)
-        self._row = TokenRow(ids, len(ids))
+        self._ids = opening_ids(self.chat, messages, self.max_length)
+        self._reply_start = len(self._ids)
         self._violations = 0
         info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: 0.0}
         return self._observation(), info
@@ -108,25 +109,25 @@ class TokenEnv(gym.Env[Observation, np.int64]):
             raise gym.error.InvalidAction(f"a token id lies in [0, {self.chat.vocab_size}); got {action!r}")
         if self._over:
             raise gym.error.ResetNeeded("TokenEnv: call reset before step")
-        row, token = self._row, int(action)
+        token = int(action)
         forbidden = token in self.chat.forbidden_ids
         if forbidden:
             self._violations += 1
         else:
-            row.ids.append(token)
+            self._ids.append(token)
         stopped = token in self.chat.stop_ids
-        length = len(row.ids)
-        if not (forbidden or stopped or length - row.reply_start >= self.max_reply_tokens or length >= self.max_length):
+        length = len(self._ids)
+        if not (forbidden or stopped or length - self._reply_start >= self.max_reply_tokens or length >= self.max_length):
             return self._observation(), 0.0, False, False, {}
         before = len(self._messages)
-        reply = reply_text(self.chat, row.ids[row.reply_start : length - stopped], self._reply_chars)
+        reply = reply_text(self.chat, self._ids[self._reply_start : length - stopped], self._reply_chars)
         self._messages, reward, terminated, truncated, info = self.env.step(reply)
         if not (terminated or truncated):
             following = self.chat.close(token if stopped else None, self._messages[before + 1 :], prompt=True)
             truncated = length + len(following) >= self.max_length
             if not truncated:
-                row.ids.extend(following)
-                row.reply_start = len(row.ids)
+                self._ids.extend(following)
+                self._reply_start = len(self._ids)
         self._over = terminated or truncated
         info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: float(self._violations)}
         return self._observation(), float(reward), terminated, truncated, info
@@ -143,8 +144,8 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         """The state as plain data; needs a :class:`~lm_envs.core.TextEnv`."""
         return TokenState(
             text=self._text_env().get_state(),
-            ids=list(self._row.ids),
-            reply_start=self._row.reply_start,
+            ids=list(self._ids),
+            reply_start=self._reply_start,
             violations=self._violations,
             over=self._over,
         )
@@ -156,7 +157,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
             env.set_state(state["text"])
         self._np_random, self._over = env.np_random, state["over"]
         self._messages = env.messages
-        self._row = TokenRow(list(state["ids"]), state["reply_start"])
+        self._ids, self._reply_start = list(state["ids"]), state["reply_start"]
         self._violations = state["violations"]
 
     def expert_tokens(self) -> list[int]:
@@ -170,20 +171,12 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         return env
 
     def _observation(self) -> Observation:
-        length = len(self._row.ids)
+        length = len(self._ids)
         ids = np.full(self.max_length, self.chat.pad_id, dtype=np.int64)
-        ids[:length] = self._row.ids
+        ids[:length] = self._ids
         mask = np.zeros(self.max_length, dtype=np.int8)
         mask[:length] = 1
         return {"input_ids": ids, "attention_mask": mask}
-
-
-class TokenRow:
-    """The ids of one episode so far, and where the reply in progress begins."""
-
-    def __init__(self, ids: list[int], reply_start: int) -> None:
-        self.ids = ids
-        self.reply_start = reply_start
 
 
 def check_text_spaces(env: gym.Env[Any, Any]) -> None:

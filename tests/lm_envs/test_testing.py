@@ -273,7 +273,7 @@ class Reencodes(TokenEnv):
     def step(self, action):
         *rest, info = super().step(action)
         if info:
-            self._row.ids[-1:] = self.tokenizer.encode("~~")
+            self._ids[-1:] = self.tokenizer.encode("~~")
         return self._observation(), *rest[1:], info
 
 
@@ -286,7 +286,7 @@ class EarlyReward(TokenEnv):
 class WritesForbidden(TokenEnv):
     def step(self, action):
         if int(action) in self.chat.forbidden_ids:
-            self._row.ids.append(int(action))
+            self._ids.append(int(action))
             return self._observation(), 0.0, False, False, {}
         return super().step(action)
 

@@ -1,0 +1,88 @@
+"""Figures of the speed benchmark, and how two sides are timed fairly."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure.
+
+    Attributes:
+        name: what was measured, in words.
+        value: the median over rounds.
+        unit: ``"x"`` for ratios, else what the value counts.
+        target: what it should reach, such as ``">= 40"``; empty where it is only reported.
+        met: whether it does; ``None`` without a target.
+        low: the least of the rounds.
+        high: the most of the rounds.
+        detail: settings and the measurements behind the value.
+    """
+
+    name: str
+    value: float
+    unit: str = "x"
+    target: str = ""
+    met: bool | None = None
+    low: float | None = None
+    high: float | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def figure(
+    name: str, values: list[float], unit: str = "x", at_least: float | None = None, at_most: float | None = None, **detail: Any
+) -> Figure:
+    """The median of some rounds beside its target, if it has one."""
+    value = statistics.median(values)
+    target = f">= {at_least:,g}" if at_least is not None else f"<= {at_most:,g}" if at_most is not None else ""
+    met = value >= at_least if at_least is not None else value <= at_most if at_most is not None else None
+    return Figure(name, value, unit, target, met, min(values), max(values), detail)
+
+
+def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
+    """Seconds of each side in each round; the sides take turns, in an order that is turned round every time.
+
+    A busy or throttled machine so slows all sides alike, and a ratio of the same round's times is fair.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(-warm_up, rounds):
+        for name in list(sides) if number % 2 else reversed(list(sides)):
+            began = time.perf_counter()
+            sides[name]()
+            if number >= 0:
+                seconds[name].append(time.perf_counter() - began)
+    return seconds
+
+
+def ratios(numerator: list[float], denominator: list[float]) -> list[float]:
+    """Round by round."""
+    return [a / b for a, b in zip(numerator, denominator, strict=True)]
+
+
+def peak_memory(code: str) -> int:
+    """Bytes by which the resident memory of a new Python process rose above what it was when ``code`` called ``mark()``.
+
+    A process of its own per side: a peak is never given back, so that two sides in one process would share the higher one.
+    """
+    out = subprocess.run([sys.executable, "-c", _PREAMBLE + code + _EPILOGUE], check=True, capture_output=True, text=True).stdout
+    return int(out.split()[-1])
+
+
+_PREAMBLE = """
+import resource, sys
+_scale = 1 if sys.platform == "darwin" else 1024
+def _peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _scale
+def mark():
+    global _before
+    _before = _peak()
+"""
+_EPILOGUE = """
+print(_peak() - _before)
+"""

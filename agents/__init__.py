@@ -17,6 +17,7 @@ _HOME = {
     "CausalLMPolicy": "agents.policy",
     "EpisodeRolloutBuffer": "agents.buffer",
     "ModelSpec": "agents.models",
+    "ReferenceKL": "agents.kl",
     "SB3VecEnv": "agents.vec_env",
     "TRPO": "agents.algorithms",
     "evaluate": "agents.evaluation",

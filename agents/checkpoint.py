@@ -4,7 +4,8 @@
         config.json, model.safetensors, tokenizer files      AutoModelForCausalLM.from_pretrained loads these; LoRA weights are merged in
         value_head.safetensors
         adapter/                                             with LoRA: the adapter alone, for peft
-        training/                                            optimizer, generators, environments, counters; with LoRA the unmerged weights
+        training/                                            optimizer, generators, environments, counters; with LoRA the unmerged weights;
+                                                             with a KL penalty its coefficient, and the reference if nothing else keeps it
 
 Everything is JSON or safetensors, nothing is pickled. A checkpoint is written beside its place and renamed into it, so that a full disk or
 a kill leaves the one before it.
@@ -34,7 +35,7 @@ from gymnasium.vector import VectorEnv
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file, save_model
 from stable_baselines3.common.buffers import DictRolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.utils import ConstantSchedule, FloatSchedule, LinearSchedule
@@ -43,9 +44,11 @@ from transformers.utils import logging as transformers_logging
 
 from agents.algorithms import TRPO, as_vec_env, monitored
 from agents.buffer import EpisodeRolloutBuffer
+from agents.kl import ReferenceKL
 from agents.models import ModelSpec, causal_lm
 from agents.policy import CausalLMPolicy
 from agents.vec_env import SB3VecEnv
+from lm_envs.assets import AssetError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 VALUE_HEAD, TRAINING, ADAPTER = "value_head.safetensors", "training", "adapter"
 _STATE, _OPTIMIZER, _TENSORS, _WEIGHTS = "state.json", "optimizer.safetensors", "tensors.safetensors", "model.safetensors"
+_KL = "kl.json"
 
 # What a checkpoint may name. It is data from a file, so it never chooses what is imported.
 _CLASSES: dict[str, type] = {
@@ -76,7 +80,9 @@ class CheckpointError(Exception):
     """A checkpoint that can't be written or read; the message is one line."""
 
 
-def save(algo: OnPolicyAlgorithm, folder: str | Path, *, tokenizer: PreTrainedTokenizerBase | None = None) -> Path:
+def save(
+    algo: OnPolicyAlgorithm, folder: str | Path, *, tokenizer: PreTrainedTokenizerBase | None = None, kl: ReferenceKL | None = None
+) -> Path:
     """Write a checkpoint of an algorithm with a :class:`~agents.policy.CausalLMPolicy`, in place of the one at ``folder``.
 
     Call it between iterations (:class:`Checkpoints` does); a run resumed from a checkpoint taken inside a rollout loses that rollout.
@@ -85,6 +91,7 @@ def save(algo: OnPolicyAlgorithm, folder: str | Path, *, tokenizer: PreTrainedTo
         algo: the algorithm.
         folder: a new or empty folder, or that of an earlier checkpoint.
         tokenizer: by default the environment's.
+        kl: the run's KL penalty, for :func:`load_kl` (:class:`Checkpoints` sees it by itself).
 
     Raises:
         CheckpointError: when it cannot be written, or ``folder`` holds something else; the checkpoint before is intact.
@@ -100,6 +107,8 @@ def save(algo: OnPolicyAlgorithm, folder: str | Path, *, tokenizer: PreTrainedTo
         new.mkdir()
         with _no_bars():
             _write(algo, new, tokenizer)
+            if kl is not None:
+                _write_kl(kl, new / TRAINING, find(folder))
         _sync(new)
         _put_in_place(new, folder)
     except (OSError, SafetensorError) as error:
@@ -132,7 +141,8 @@ def load(
         algo = load(folder)
         algo.learn(total - algo.num_timesteps, reset_num_timesteps=False)
 
-    With equal versions, hardware and number of threads this gives the parameters of an uninterrupted run, bit for bit.
+    With equal versions, hardware and number of threads this gives the parameters of an uninterrupted run, bit for bit. The callback of a
+    run with a KL penalty comes from :func:`load_kl`.
 
     Args:
         folder: the checkpoint.
@@ -164,6 +174,28 @@ def load_policy(folder: str | Path, observation_space: Any, action_space: Any, *
     return policy
 
 
+def load_kl(folder: str | Path) -> ReferenceKL:
+    """The KL penalty of a run as it was when saved: its coefficient, and the reference that the run began with.
+
+    To go on with training::
+
+        algo = load(folder)
+        algo.learn(total - algo.num_timesteps, callback=load_kl(folder), reset_num_timesteps=False)
+
+    Raises:
+        CheckpointError: when there is no checkpoint or no KL penalty in it, or the reference cannot be had again.
+    """
+    place, _ = _read(folder)
+    training = place / TRAINING
+    if not (training / _KL).is_file():
+        raise CheckpointError(f"the checkpoint at {place} is of a run without a KL penalty")
+    try:
+        state = json.loads((training / _KL).read_text(encoding="utf-8"))
+        return ReferenceKL.resumed(state["settings"], state["recipe"], _reference_weights(training, state["recipe"]))
+    except (OSError, ValueError, SafetensorError, AssetError) as error:
+        raise CheckpointError(f"cannot bring back the KL penalty's reference: {_one_line(error)}") from error
+
+
 class Checkpoints(BaseCallback):
     """Saves between iterations. A save that fails is a warning, since training can go on; at the end of training it is an error.
 
@@ -183,7 +215,7 @@ class Checkpoints(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self._iterations and self._iterations % self.every == 0:
             try:
-                save(cast(OnPolicyAlgorithm, self.model), self.folder, tokenizer=self.tokenizer)
+                self._save()
             except CheckpointError as error:
                 warnings.warn(str(error), stacklevel=2)
         self._iterations += 1
@@ -192,7 +224,17 @@ class Checkpoints(BaseCallback):
         return True
 
     def _on_training_end(self) -> None:
-        save(cast(OnPolicyAlgorithm, self.model), self.folder, tokenizer=self.tokenizer)
+        self._save()
+
+    def _save(self) -> None:
+        penalties = [callback for callback in _flat(self.locals["callback"]) if isinstance(callback, ReferenceKL)]
+        if len(penalties) > 1:
+            raise ValueError("a checkpoint holds one ReferenceKL; this run has several")
+        save(cast(OnPolicyAlgorithm, self.model), self.folder, tokenizer=self.tokenizer, kl=penalties[0] if penalties else None)
+
+
+def _flat(callback: BaseCallback) -> list[BaseCallback]:
+    return [inner for child in callback.callbacks for inner in _flat(child)] if isinstance(callback, CallbackList) else [callback]
 
 
 # Writing.
@@ -248,6 +290,22 @@ def _write(algo: OnPolicyAlgorithm, folder: Path, tokenizer: PreTrainedTokenizer
         "wrappers": _wrapper_state(venv),
     }
     (training / _STATE).write_text(json.dumps(state), encoding="utf-8")
+
+
+def _write_kl(kl: ReferenceKL, training: Path, before: Path | None) -> None:
+    recipe = _plain(kl.recipe)
+    (training / _KL).write_text(json.dumps({"settings": kl.settings, "recipe": recipe}), encoding="utf-8")
+    if recipe is not None and recipe["source"] is None:
+        weights = _reference_weights(training, recipe)
+        if before is not None:
+            with suppress(OSError):  # it never changes, so it takes its room once, where the file system has hard links
+                os.link(before / TRAINING / weights.name, weights)
+                return
+        save_model(cast(CausalLMPolicy, kl.reference).model, str(weights))
+
+
+def _reference_weights(training: Path, recipe: Mapping[str, Any] | None) -> Path:
+    return training / f"reference-{recipe['fingerprint'] if recipe else ''}.safetensors"
 
 
 def _arguments(algo: OnPolicyAlgorithm) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from agents import checkpoint
 from agents.algorithms import ALGORITHMS, make, make_token_env
 from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_from, policy_for
+from agents.kl import ReferenceKL
 from agents.policy import CausalLMPolicy
 from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar, run_logger
 from lm_envs.assets import AssetError
@@ -64,6 +65,10 @@ class TrainArgs:
     n_steps: int | None = _arg(None, "tokens of a rollout in each environment (default: four replies)", type=int)
     temperature: float = _arg(1.0, "of sampling and of the distribution that is trained")
     lora: bool = _arg(False, "train LoRA adapters only (needs the extra lora)")
+    kl_beta: float | None = _arg(
+        None, "reward a token loses for each nat it moved away from the model that training began with (default: none)", type=float
+    )
+    kl_target: float | None = _arg(None, "nats a token that --kl-beta is adapted to hold (default: it stays as it is)", type=float)
     dtype: str = _arg("float32", "type of the weights", choices=["float32", "bfloat16"])
     autocast: str = _arg("auto", "bfloat16 arithmetic on float32 weights; auto: where the machine has it", choices=["auto", "on", "off"])
     device: str = _arg("auto", "cpu, cuda, or auto")
@@ -139,19 +144,23 @@ def train(given: dict[str, Any]) -> None:
     with _usage():
         _device(args.device)
         algo = checkpoint.load(out / _CHECKPOINT, device=args.device) if resume else _algorithm(args)
+        kl = _penalty(args, out / _CHECKPOINT if resume else None)
         if algo.num_timesteps >= args.total_tokens:
             raise UsageError(f"the run has {algo.num_timesteps:,} tokens already; ask for more with --total-tokens")
         tokenizer = str(out / _CHECKPOINT) if resume else args.model  # where a resumed run's model first came from may be gone
         test = _test_env(args.env, args.env_kwargs, "test", min(args.n_envs, max(args.eval_episodes, 1)), tokenizer)
         logger, history = run_logger(_prepared(out, args), args.tracker, asdict(args), algo.num_timesteps)
     algo.set_logger(logger)
+    if kl:
+        held = "fixed" if kl.target is None else f"adapted to {kl.target:g} nats a token"
+        console.print(f"KL penalty: beta {kl.beta:g}, {held}", highlight=False)
     policy = cast(CausalLMPolicy, algo.policy)
     before = json.loads((out / _BEFORE).read_text(encoding="utf-8")) if resume and (out / _BEFORE).exists() else None
     if before is None and args.eval_episodes and not resume:
         before = _evaluated(policy, test, args.eval_episodes, args.seed, console, "before")[0].to_json()
         (out / _BEFORE).write_text(json.dumps(before), encoding="utf-8")
     bar = ProgressBar(args.total_tokens, args.algo.upper(), console)
-    callbacks = [EpisodeMetrics(), bar, checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every)]
+    callbacks = [EpisodeMetrics(), *([kl] if kl else []), bar, checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every)]
     tokens = algo.num_timesteps
     try:
         algo.learn(args.total_tokens - tokens, callback=callbacks, log_interval=1, reset_num_timesteps=not resume)
@@ -171,8 +180,9 @@ def train(given: dict[str, Any]) -> None:
         "before": before,
     }
     if args.eval_episodes:
-        after, kl = _evaluated(policy, test, args.eval_episodes, args.seed, console, "after", _reference(args, test, policy))
-        summary |= {"after": after.to_json(), "kl": asdict(kl) if kl else None}
+        reference = kl.reference if kl else _reference(args, test, policy)
+        after, moved = _evaluated(policy, test, args.eval_episodes, args.seed, console, "after", reference)
+        summary |= {"after": after.to_json(), "kl": asdict(moved) if moved else None}
     (out / _SUMMARY).write_text(json.dumps(summary, indent=1), encoding="utf-8")
     _show(console, args, summary)
     console.print(f"run: {out}", highlight=False, soft_wrap=True)
@@ -312,6 +322,14 @@ def _algorithm(args: TrainArgs) -> OnPolicyAlgorithm:
     )
 
 
+def _penalty(args: TrainArgs, resumed: Path | None) -> ReferenceKL | None:
+    if args.kl_beta is None and args.kl_target is None:
+        return None
+    if resumed is not None:
+        return checkpoint.load_kl(resumed)
+    return ReferenceKL(target=args.kl_target) if args.kl_beta is None else ReferenceKL(args.kl_beta, target=args.kl_target)
+
+
 def _resolved(model: str) -> str:
     """The checkpoint in a run's folder, or what was named."""
     for folder in (Path(model) / _CHECKPOINT, Path(model)):
@@ -379,7 +397,7 @@ def _first_of_each(rows: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Each rollout statistic where it first appears: a rollout may see no episode end."""
     found: dict[str, float] = {}
     for row in rows:
-        found |= {name: row[name] for name in row if name not in found and name.startswith(("rollout/", "metrics/", "reward/"))}
+        found |= {name: row[name] for name in row if name not in found and name.startswith(("rollout/", "metrics/", "reward/", "kl/"))}
     return found
 
 
@@ -389,6 +407,9 @@ def _show(console: Console, args: TrainArgs, summary: Mapping[str, Any]) -> None
     for name in first:
         if name in last and name.startswith(("rollout/reward", "metrics/")):
             table.add_row(f"training: {printable(name.split('/', 1)[1])}", f"{first[name]:.3f}", f"{last[name]:.3f}")
+    for name, label in (("kl/beta", "KL penalty: beta"), ("kl/exact", "KL penalty: nats a token")):
+        if name in first:
+            table.add_row(label, f"{first[name]:.4f}", f"{last[name]:.4f}")
     before, after = summary.get("before"), summary.get("after")
     if before and after:
         rows = [("reward", before["reward"], after["reward"])]

@@ -32,6 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     judge = commands.add_parser("sentiment-judge", help="how well the sentiment family's ground truth agrees with people")
     judge.add_argument("--out", type=Path, help="file for the results, as JSON")
     judge.set_defaults(run=_sentiment_judge)
+    versus = commands.add_parser("versus-trl", help="time to mean VADER 0.9 with SmolLM2-135M, beside TRL's GRPO")
+    versus.add_argument("--out", type=Path, default=Path("runs/versus-trl"), help="folder for results (default: %(default)s)")
+    versus.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    versus.add_argument("--trials", type=_positive, default=None, help="tuning trials of each side (default: all in the table)")
+    versus.add_argument("--cap-seconds", type=_positive, default=600, help="a run that takes longer has failed (default: %(default)s)")
+    versus.add_argument("--side", choices=("ours", "trl", "both"), default="both")
+    versus.set_defaults(run=_versus_trl)
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -86,6 +93,39 @@ def _sentiment_judge(arguments: argparse.Namespace) -> int:
     Console().print(sentiment_judge.table(results))
     if arguments.out:
         arguments.out.write_text(json.dumps({"vaderSentiment": version("vaderSentiment"), "results": results}, indent=1) + "\n")
+    return 0
+
+
+def _versus_trl(arguments: argparse.Namespace) -> int:
+    from lm_envs.shadowing import check_agents
+
+    check_agents()
+    from benchmarks.experiments.demo.sweep import machine
+    from benchmarks.experiments.versus_trl import analysis, sweep
+
+    console = Console()
+    out: Path = arguments.out
+    sides: tuple[sweep.Side, ...] = ("ours", "trl") if arguments.side == "both" else (arguments.side,)
+    task = sweep.Task(cap_seconds=arguments.cap_seconds)
+    try:
+        sweep.check(task, sides)
+        chosen, results = sweep.run_all(task, sides, arguments.trials, arguments.seeds, out, console.print)
+    except (sweep.AssetError, RuntimeError) as error:
+        print(f"python -m benchmarks versus-trl: {error}", file=sys.stderr)
+        return 1
+    table = analysis.markdown(results, chosen)
+    analysis.plot(results, out / "curves.png")
+    (out / "table.md").write_text(table, encoding="utf-8")
+    summary = {
+        "task": asdict(task),
+        "machine": machine() | {"trl": version("trl")} if "trl" in sides else machine(),
+        "chosen": chosen,
+        "settings": {side: sweep.TRIALS[side][name] for side, name in chosen.items()},
+        "results": [{name: result[name] for name in ("side", "seed", "seconds", "tokens", "iterations")} for result in results],
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{out}: summary.json, table.md, curves.png, and a file a run")
     return 0
 
 

@@ -23,43 +23,74 @@ from torch import nn
 
 import lm_envs
 from agents.buffer import EpisodeRolloutBuffer
+from agents.fisher import Fisher, graph_bytes
 from agents.models import Dtype, ModelSpec
-from agents.policy import CausalLMPolicy
+from agents.policy import CausalLMPolicy, Observations
 from agents.vec_env import SB3VecEnv
 from lm_envs.core import known_arguments, one_of
 from lm_envs.tokens import load_tokenizer
 
 
 class TRPO(sb3_contrib.TRPO):
-    """``sb3_contrib.TRPO`` whose gradients are taken of all parameters in one call.
+    """``sb3_contrib.TRPO`` whose curvature comes from the Fisher matrix, for a :class:`~agents.policy.CausalLMPolicy`.
 
-    The step is the same. The original makes two calls a tensor, each through the whole network, and takes every parameter with
-    "value" in its name for the critic's, such as GPT-NeoX's ``query_key_value``; it also refuses frozen parameters, hence LoRA. Here
-    the actor's parameters are those that are trained and that the KL divergence depends on.
+    The step is the same. The original differentiates the KL divergence twice, with two calls a tensor that each go through the whole
+    network; it takes every parameter with "value" in its name for the critic's, such as GPT-NeoX's ``query_key_value``; and it refuses
+    frozen parameters, hence LoRA. Here the actor's parameters are those of the language model that are trained, and all gradients are
+    taken in one call. With another policy it is the original.
+
+    Memory beyond the weights: some ten arrays of the size of the trained parameters, of which conjugate gradients and the line search
+    hold most; the logits of the rollout ``(transitions, tokens)`` twice, for the old policy and the one being tried; the curvature's graph
+    (:attr:`curvature_bytes`); and the graph of the surrogate objective, which the original's ``train`` takes of the whole rollout at once:
+    where that is too large, make the policy with ``checkpointing=True``.
+
+    Attributes:
+        curvature_bytes: how large the curvature's graph may be, roughly. A rollout that needs no more is read once and its graph kept for
+            all conjugate-gradient steps; a larger one is read in parts, anew for each step, which takes about twice the time.
     """
+
+    curvature_bytes: int = 4 * 2**30
+    _fisher: Fisher | None = None
 
     def _compute_actor_grad(
         self, kl_div: torch.Tensor, policy_objective: torch.Tensor
     ) -> tuple[list[nn.Parameter], torch.Tensor, torch.Tensor, list[tuple[int, ...]]]:
         """The actor's parameters, the flat gradients of objective and KL divergence, and the parameters' shapes."""
-        trained = [parameter for parameter in self.policy.parameters() if parameter.requires_grad]
-        gradients = torch.autograd.grad(kl_div, trained, create_graph=True, allow_unused=True)
+        if not isinstance(self.policy, CausalLMPolicy):
+            return super()._compute_actor_grad(kl_div, policy_objective)
+        trained = self.policy.actor_parameters()
+        gradients = torch.autograd.grad(policy_objective, trained, allow_unused=True)
         pairs = [(parameter, gradient) for parameter, gradient in zip(trained, gradients, strict=True) if gradient is not None]
         actor = [parameter for parameter, _ in pairs]
-        objective_gradients = torch.autograd.grad(policy_objective, actor, retain_graph=True, materialize_grads=True)
-        return (
-            actor,
-            torch.cat([gradient.reshape(-1) for gradient in objective_gradients]),
-            torch.cat([gradient.reshape(-1) for _, gradient in pairs]),
-            [tuple(parameter.shape) for parameter in actor],
-        )
+        self._fisher = Fisher(self.policy, self._observations(self.policy), actor)
+        flat = torch.cat([gradient.reshape(-1) for _, gradient in pairs])
+        # At the old policy the gradient of the divergence from it is 0; only its derivative counts, and that is the Fisher matrix.
+        return actor, flat, flat.new_zeros(1).expand_as(flat), [tuple(parameter.shape) for parameter in actor]
 
     def hessian_vector_product(
         self, params: list[nn.Parameter], grad_kl: torch.Tensor, vector: torch.Tensor, retain_graph: bool = True
     ) -> torch.Tensor:
-        """The damped product of the Fisher matrix and a vector; a parameter without curvature counts as 0 instead of being left out."""
-        products = torch.autograd.grad((grad_kl * vector).sum(), params, retain_graph=retain_graph, materialize_grads=True)
-        return torch.cat([product.reshape(-1) for product in products]) + self.cg_damping * vector
+        """The damped product of the Fisher matrix and a vector."""
+        if self._fisher is None:
+            return super().hessian_vector_product(params, grad_kl, vector, retain_graph)
+        product = self._fisher @ vector + self.cg_damping * vector
+        if not retain_graph:
+            self._fisher = None
+        return product
+
+    def _observations(self, policy: CausalLMPolicy) -> list[Observations]:
+        """Those of the rollout, in as many parts as :attr:`curvature_bytes` demands."""
+        buffer = self.rollout_buffer
+        transitions = buffer.buffer_size * buffer.n_envs
+        if isinstance(buffer, EpisodeRolloutBuffer):
+            (whole,) = buffer.batches()
+            tokens = sum(map(len, whole.observations.rows))
+            parts = -(-tokens * graph_bytes(policy) // self.curvature_bytes)
+            return [batch.observations for batch in buffer.batches(-(-transitions // parts))]
+        # Stable-Baselines3's own buffer has been flattened by now, one environment after the other.
+        arrays = {key: buffer.to_torch(buffer.observations[key]) for key in ("input_ids", "attention_mask")}  # type: ignore[call-overload]
+        parts = -(-int(arrays["attention_mask"].sum()) * graph_bytes(policy) // self.curvature_bytes)
+        return [{key: array[part] for key, array in arrays.items()} for part in torch.arange(transitions).chunk(min(parts, transitions))]
 
 
 ALGORITHMS: dict[str, type[OnPolicyAlgorithm]] = {"a2c": A2C, "ppo": PPO, "trpo": TRPO}

@@ -24,7 +24,7 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from agents import decoding, packing
+from agents import decoding, packing, vocabulary
 from agents.models import (
     Attention,
     Dtype,
@@ -183,16 +183,20 @@ class CausalLMPolicy(ActorCriticPolicy):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Values ``(n, 1)``, log-probabilities of the actions ``(n,)``, and entropies ``(n,)``."""
         states = self.states(obs)
-        log_prob, entropy = packing.log_prob_and_entropy(self.raw_logits(states), actions.long().flatten(), self.shape_logits)
+        log_prob, entropy = vocabulary.log_prob_and_entropy(
+            states, actions.long().flatten(), self.raw_logits, self.shape_logits, self.num_tokens
+        )
         return self.values(states), log_prob, entropy
 
     def get_distribution(self, obs: Observations) -> CategoricalDistribution:  # type: ignore[override]
-        """The next-token distributions; twice differentiable, as TRPO needs it."""
+        """The next-token distributions; twice differentiable, as TRPO needs it, until the weights change."""
         # The fused attention kernels have no second derivative.
         kernel = sdpa_kernel(SDPBackend.MATH) if torch.is_grad_enabled() else nullcontext()
         with kernel:
             states = self.states(obs)
-        return CategoricalDistribution(self.num_tokens).proba_distribution(self.logits(states))
+        result = CategoricalDistribution(self.num_tokens)
+        result.distribution = vocabulary.TokenCategorical(states, self.raw_logits, self.shape_logits, self.num_tokens)
+        return result
 
     def predict_values(self, obs: Observations) -> torch.Tensor:  # type: ignore[override]
         """Values ``(n, 1)``."""

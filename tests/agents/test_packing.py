@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.packing import fold, hidden_states, log_prob_and_entropy, pack
+from agents.packing import fold, hidden_states, pack
 from tests.agents.toys import random_observations
 
 
@@ -110,29 +110,3 @@ def test_random_rows_fold():
 def test_slicing_says_what_to_do():
     with pytest.raises(TypeError, match="sub_sampling_factor must be 1"):
         fold(random_observations(4))[::2]
-
-
-@pytest.mark.parametrize("chunk", [1, 30, 10_000])
-def test_log_prob_and_entropy_and_their_gradients(chunk):
-    torch.manual_seed(0)
-    mask = torch.tensor([True, *[False] * 9])
-    logits = torch.randn(7, 10, dtype=torch.float64)
-    actions = torch.randint(1, 10, (7,))
-    weights = torch.randn(2, 7, dtype=torch.float64)
-
-    def shape(z):
-        return (z / 0.7).masked_fill(mask, -1e9)
-
-    results = []
-    for ours in (True, False):
-        z = logits.clone().requires_grad_()
-        if ours:
-            log_prob, entropy = log_prob_and_entropy(z, actions, shape, chunk)
-        else:
-            distribution = torch.distributions.Categorical(logits=shape(z))
-            log_prob, entropy = distribution.log_prob(actions), distribution.entropy()
-        ((log_prob.exp() * weights[0]).sum() + (entropy**2 * weights[1]).sum()).backward()
-        results.append((log_prob, entropy, z.grad))
-    for a, b in zip(*results, strict=True):
-        assert torch.allclose(a, b, atol=1e-9)
-    assert not results[0][2][:, 0].any()

@@ -119,10 +119,6 @@ class TokenCategorical(Categorical):
         """Probabilities ``(n, tokens)``."""
         return torch.softmax(self._shaped(self._source), dim=-1)
 
-    @property
-    def _param(self) -> torch.Tensor:
-        return self.logits
-
     def log_prob(self, value: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of tokens ``(n,)``."""
 

@@ -6,82 +6,134 @@ after a new message or at the start of an episode. Rows have lengths of their ow
     slot held     a b c d      a b c d       (nothing)
     row shows     a b c d e    a b x y       a b
     is read               e        x y       a b
+
+All of it is one pass over one row of tokens, `x a e y b` here: the last token of each slot after those that come before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
-from transformers import Cache
+from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
+from agents.attention import View, additive
 from agents.packing import Ids, Read, ReadSheets, hidden_states, pack
 
-# Maps ids (rows, new), positions (rows, new), a mask (rows, 1, new, seen) and a cache to the last hidden states (rows, new, size).
-CachedRead = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Any], torch.Tensor]
+# Maps ids (1, tokens), positions (1, tokens) and the view that tells whose they are to the last hidden states (1, tokens, size).
+ViewedRead = Callable[[torch.Tensor, torch.Tensor, View], torch.Tensor]
 
 FIRST_CAPACITY = 64  # tokens a slot; doubled when a row outgrows it
 
+# A beginning that rows share is read once and copied where that spares this many tokens, since it takes a pass of its own.
+WORTH_A_PASS = 64
 
-class Slots(Cache):
-    """Keys and values of each layer in arrays ``(slots, capacity + 1, heads, size)``; the last position takes what isn't kept."""
+
+class Chunks(NamedTuple):
+    """The tokens before the last ones of their rows.
+
+    Attributes:
+        slots: the rows that have such tokens, ``(rows,)``.
+        positions: of their tokens, ``(rows, longest)``; beyond a row's end they go on counting.
+        index: places of these in the pass, ``(rows, longest)``; beyond a row's end its last one is repeated.
+        inverse: row and column of each token in the above, ``(2, tokens)``.
+        seen: how many positions are looked at.
+    """
+
+    slots: torch.Tensor
+    positions: torch.Tensor
+    index: torch.Tensor
+    inverse: torch.Tensor
+    seen: int
+
+
+class Slots:
+    """Keys and values of each layer, ``(slots, heads, capacity, size)``: a view in which a token sees what its own slot holds.
+
+    Attributes:
+        windows: the sliding windows that layers asked for.
+    """
 
     def __init__(self) -> None:
-        super().__init__(layers=[])
-        self._arrays: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._where: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.windows: set[int | None] = set()
+        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def aim(self, slots: int, capacity: int, rows: torch.Tensor | None, positions: torch.Tensor, seen: int) -> None:
-        """Say where the next tokens go.
+    def aim(self, slots: int, capacity: int, where: torch.Tensor, chunks: Chunks | None, lasts: bool, seen: int) -> None:
+        """Say whose the tokens of the next pass are.
 
         Args:
             slots: number of slots.
             capacity: tokens a slot; more than before keeps what is there.
-            rows: the slots of the rows that are read, ``(rows,)``; ``None`` for all.
-            positions: of the new tokens, ``(rows, new)``.
-            seen: how many positions the new tokens can look at.
+            where: slot and position of each token, ``(2, tokens)``.
+            chunks: those that stand first, if any.
+            lasts: whether the last token of each slot stands behind them, in the order of the slots.
+            seen: how many positions those look at.
         """
-        self._slots, self._capacity, self._rows, self._seen = slots, capacity, rows, seen
-        row = torch.arange(slots, device=positions.device) if rows is None else rows
-        self._where = row[:, None], positions
+        self._slots, self._capacity, self._where, self._chunks, self._lasts, self._seen = slots, capacity, where, chunks, lasts, seen
+        self._masks: dict[Any, torch.Tensor] = {}
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep a layer's new keys and values ``(rows, heads, new, size)``; returns all that the rows' tokens may look at."""
-        if layer_idx == len(self._arrays):
-            self._arrays.append((self._empty(key_states), self._empty(value_states)))
-        elif self._arrays[layer_idx][0].shape[1] <= self._capacity:
-            self._arrays[layer_idx] = tuple(self._grown(array) for array in self._arrays[layer_idx])  # type: ignore[assignment]
-        keys, values = self._arrays[layer_idx]
-        keys[self._where] = key_states.transpose(1, 2).to(keys.dtype)  # type: ignore[index]
-        values[self._where] = value_states.transpose(1, 2).to(values.dtype)  # type: ignore[index]
-        return self._view(keys), self._view(values)
+    def copy(self, source: int, targets: torch.Tensor, length: int) -> None:
+        """Copy the first positions of a slot to others."""
+        for arrays in self._layers.values():
+            for array in arrays:
+                array[targets, :, :length] = array[source, :, :length]
 
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        """How many positions are looked at; models ask when they are not told positions."""
-        return self._seen
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None, window: int | None
+    ) -> torch.Tensor:
+        """See :class:`agents.attention.View`."""
+        self.windows.add(window)
+        keys, values = self._kept(layer, key, value)
+        slot, position = self._where
+        keys[slot, :, position] = key[0].transpose(0, 1).to(keys.dtype)
+        values[slot, :, position] = value[0].transpose(0, 1).to(values.dtype)
+        queries = query[0].transpose(0, 1).to(keys.dtype)  # (tokens, heads, size)
+        attended = []
+        if self._chunks is not None:
+            attended.append(self._attend_chunks(self._chunks, queries, keys, values, scale, window))
+        if self._lasts:
+            # One token a slot: the heads that share a key stand where other passes have tokens.
+            grouped = queries[-self._slots :].unflatten(1, (keys.shape[1], -1))
+            mask = self._mask("lasts", self._where[1, -self._slots :, None], self._seen, window, keys.dtype)
+            seen = keys[:, :, : self._seen], values[:, :, : self._seen]
+            attended.append(functional.scaled_dot_product_attention(grouped, *seen, mask, scale=scale).flatten(1, 2))
+        return torch.cat(attended).to(query.dtype).transpose(0, 1)[None]
 
-    def _empty(self, states: torch.Tensor) -> torch.Tensor:
-        # Under autocast attention rounds keys and values anyhow: kept rounded, they take half the room and are rounded once.
-        dtype = torch.get_autocast_dtype(states.device.type) if torch.is_autocast_enabled(states.device.type) else states.dtype
-        _, heads, _, size = states.shape
-        return torch.zeros(self._slots, self._capacity + 1, heads, size, dtype=dtype, device=states.device)
+    def _attend_chunks(
+        self, chunks: Chunks, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float | None, window: int | None
+    ) -> torch.Tensor:
+        groups = queries.shape[1] // keys.shape[1]
+        keys, values = (a[chunks.slots, :, : chunks.seen].repeat_interleave(groups, dim=1) for a in (keys, values))
+        mask = self._mask("chunks", chunks.positions, chunks.seen, window, keys.dtype)
+        rows = queries[chunks.index].transpose(1, 2)  # (rows, heads, longest, size)
+        attended = functional.scaled_dot_product_attention(rows, keys, values, mask, scale=scale)
+        return attended.transpose(1, 2)[chunks.inverse[0], chunks.inverse[1]]
 
-    def _grown(self, array: torch.Tensor) -> torch.Tensor:
-        grown = array.new_zeros(self._slots, self._capacity + 1, *array.shape[2:])
-        grown[:, : array.shape[1] - 1] = array[:, :-1]
-        return grown
+    def _mask(self, name: str, positions: torch.Tensor, seen: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
+        # Made once a pass for all layers of one window.
+        if (name, window) not in self._masks:
+            back = positions[:, None, :, None] - torch.arange(seen, device=positions.device)
+            self._masks[name, window] = additive((back >= 0) if window is None else (back >= 0) & (back < window), dtype)
+        return self._masks[name, window]
 
-    def _view(self, array: torch.Tensor) -> torch.Tensor:
-        seen = array[:, : self._seen]
-        return (seen if self._rows is None else seen[self._rows]).transpose(1, 2)
+    def _kept(self, layer: int, *states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Arrays of a layer's keys and values, with room for the capacity."""
+        arrays = self._layers.get(layer)
+        if arrays is None or arrays[0].shape[2] < self._capacity:
+            # Under autocast attention rounds keys and values anyhow: kept rounded, they take half the room and are rounded once.
+            device = states[0].device.type
+            dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states[0].dtype
+            shapes = [(self._slots, s.shape[1], self._capacity, s.shape[3]) for s in states]
+            keys, values = (torch.zeros(shape, dtype=dtype, device=states[0].device) for shape in shapes)
+            for new, old in zip((keys, values), arrays or (), strict=False):
+                new[:, :, : old.shape[2]] = old
+            self._layers[layer] = arrays = keys, values
+        return arrays
 
 
 class Decoder:
@@ -93,9 +145,9 @@ class Decoder:
         device: where the model is.
     """
 
-    def __init__(self, read: CachedRead, slots: int, device: torch.device) -> None:
+    def __init__(self, read: ViewedRead, slots: int, device: torch.device) -> None:
         self._read, self._slots, self._device = read, slots, device
-        self._cache = Slots()
+        self.view = Slots()
         self._ids = np.zeros((slots, FIRST_CAPACITY), dtype=np.int64)
         self._held = np.zeros(slots, dtype=np.int64)
 
@@ -114,26 +166,54 @@ class Decoder:
         differs = (ids != self._ids[:, :width]) | (np.arange(width) >= np.minimum(self._held, lengths - 1)[:, None])
         common = differs.argmax(axis=1)
         self._held[:] = 0  # should reading fail, nothing is trusted
-        fresh = np.flatnonzero(lengths - 1 > common)
-        if fresh.size:
-            self._advance(ids, fresh, common[fresh], lengths[fresh] - 1)
-        states = self._advance(ids, None, lengths - 1, lengths)
+        if (lengths - common).max() > 1:
+            common = self._share(ids, lengths, common)
+        states = self._advance(ids, common, lengths - 1, lasts=True)
         self._ids[:, :width] = ids
         self._held[:] = lengths
-        return states[:, 0]
+        return states[-self._slots :]
 
-    def _advance(self, ids: Ids, rows: Ids | None, start: Ids, stop: Ids) -> torch.Tensor:
-        capacity, seen = self._ids.shape[1], int(stop.max())
-        positions = start[:, None] + np.arange((stop - start).max())
-        beyond = positions >= stop[:, None]
-        positions[beyond] = 0
-        new = np.take_along_axis(ids if rows is None else ids[rows], positions, axis=1)
-        kept_at = np.where(beyond, capacity, positions)
-        visible = (np.arange(seen) <= positions[:, :, None])[:, None]
-        self._cache.aim(self._slots, capacity, None if rows is None else self._tensor(rows), self._tensor(kept_at), seen)
-        return self._read(self._tensor(new), self._tensor(positions), self._tensor(visible), self._cache)
+    def _share(self, ids: Ids, lengths: Ids, common: Ids) -> Ids:
+        """Read what rows that begin anew have in common in one of them, and copy it; returns what each row then holds."""
+        fresh = np.flatnonzero(lengths - common > 1)
+        ends = np.minimum(lengths[fresh], lengths[fresh[0]]) - 1
+        apart = (ids[fresh] != ids[fresh[0]]) | (np.arange(ids.shape[1]) >= ends[:, None])
+        shared = int(apart.argmax(axis=1).min())
+        needy = fresh[common[fresh] < shared]
+        leader = int(fresh[common[fresh].argmax()])
+        if (shared - common[needy]).sum() < shared - common[leader] + WORTH_A_PASS:
+            return common
+        if leader in needy:
+            stop = common.copy()
+            stop[leader] = shared
+            self._advance(ids, common, stop, lasts=False)
+        self.view.copy(leader, self._tensor(needy), shared)
+        common = common.copy()
+        common[needy] = shared
+        return common
 
-    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+    def _advance(self, ids: Ids, start: Ids, stop: Ids, lasts: bool) -> torch.Tensor:
+        """Read positions ``start`` to ``stop`` of each row, the latter included where the last tokens are wanted; states of all tokens."""
+        count = stop - start
+        slots = np.flatnonzero(count)
+        row = np.repeat(slots, count[slots])
+        begin = np.cumsum(count[slots]) - count[slots]
+        column = np.arange(len(row)) - np.repeat(begin, count[slots])
+        position = start[row] + column
+        chunks = None
+        if slots.size:
+            step = np.arange(count.max())
+            index = begin[:, None] + np.minimum(step, count[slots, None] - 1)
+            inverse = np.stack([np.repeat(np.arange(len(slots)), count[slots]), column])
+            positions = start[slots, None] + step
+            chunks = Chunks(*map(self._tensor, (slots, positions, index, inverse)), seen=int(stop[slots].max()))
+        if lasts:
+            row, position = np.concatenate([row, np.arange(self._slots)]), np.concatenate([position, stop])
+        told = self._tensor(np.stack([row, position, ids[row, position]]))
+        self.view.aim(self._slots, self._ids.shape[1], told[:2], chunks, lasts, int(stop.max()) + 1)
+        return self._read(told[2:], told[1:2], self.view)[0]
+
+    def _tensor(self, array: Ids) -> torch.Tensor:
         return torch.from_numpy(array).to(self._device)
 
 

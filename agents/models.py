@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from agents import attention
 from lm_envs import assets
 
 if TYPE_CHECKING:
@@ -182,6 +183,17 @@ def check_head(lm: PreTrainedModel) -> None:
         raise NotImplementedError(f"{type(lm).__name__} computes its logits from the last hidden states in a way that is not known here")
 
 
+def checkpoint_activations(lm: PreTrainedModel) -> None:
+    """Have a model in training keep its layers' inputs alone, and compute what is inside them again in backward.
+
+    Raises:
+        ValueError: when the model doesn't support it.
+    """
+    enable = getattr(lm, "activation_checkpointing_enable", None) or lm.gradient_checkpointing_enable  # the older name
+    # Nothing is random in a layer, as dropout is off.
+    enable({"use_reentrant": False, "preserve_rng_state": False, "context_fn": lambda: attention.again(lm)})
+
+
 def check_logits(model: nn.Module, tokens: int) -> None:
     """Raise ``ValueError`` when the model has fewer logits than there are tokens; more are cut off by the policy."""
     rows = causal_lm(model).get_output_embeddings().weight.shape[0]
@@ -192,26 +204,39 @@ def check_logits(model: nn.Module, tokens: int) -> None:
         )
 
 
-def exact_context(config: PreTrainedConfig) -> int | None:
-    """The longest text that the model reads the same way whatever follows; ``None`` when its positions have no limit.
+def context_limit(config: PreTrainedConfig) -> int | None:
+    """The longest text that the model reads; ``None`` when its positions have no limit."""
+    limit = getattr(config, "max_position_embeddings", None)
+    return None if "dynamic" in _ropes(config) else limit
 
-    Dynamic and long rotary embeddings rescale every position once a text passes the original context, so that a prefix read alone
-    and within a longer text would differ.
+
+def stable_context(config: PreTrainedConfig) -> int | None:
+    """The longest text whose beginnings the model reads as it reads them alone; ``None`` when there is no limit.
+
+    Dynamic and long rotary embeddings rescale every position once a text passes the original context.
     """
-    limits = [getattr(config, "max_position_embeddings", None)]
+    limits = [
+        parameters.get("original_max_position_embeddings")
+        or getattr(config, "original_max_position_embeddings", None)
+        or config.max_position_embeddings
+        for kind, parameters in _ropes(config).items()
+        if kind in ("dynamic", "longrope")
+    ]
+    return min(limits, default=None)
+
+
+def _ropes(config: PreTrainedConfig) -> dict[str, Mapping[str, Any]]:
+    """Parameters of the rotary embeddings by kind; some models have one for each kind of layer."""
     rope = getattr(config, "rope_parameters", None) or {}
-    for parameters in (rope, *(value for value in rope.values() if isinstance(value, Mapping))):
-        if parameters.get("rope_type") in ("dynamic", "longrope"):
-            limits.append(parameters.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None))
-    return min((limit for limit in limits if limit), default=None)
+    several = (rope, *(value for value in rope.values() if isinstance(value, Mapping)))
+    return {parameters["rope_type"]: parameters for parameters in several if "rope_type" in parameters}
 
 
-def attention_window(config: PreTrainedConfig) -> int | None:
-    """How many tokens back the narrowest layer looks; ``None`` when all layers see everything."""
-    widths = [getattr(config, "attention_chunk_size", None)]
-    if getattr(config, "use_sliding_window", True):
-        widths.append(getattr(config, "sliding_window", None))
-    return min((width for width in widths if width), default=None)
+def sliding_window(config: PreTrainedConfig) -> int | None:
+    """How many tokens back the layers with a sliding window look; ``None`` when there is no such layer."""
+    kinds = getattr(config, "layer_types", None)
+    has = getattr(config, "use_sliding_window", True) and (kinds is None or "sliding_attention" in kinds)
+    return getattr(config, "sliding_window", None) if has else None
 
 
 def bf16_is_fast(device: torch.device) -> bool:

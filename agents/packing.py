@@ -178,6 +178,17 @@ def hidden_states(read: Read, packed: Packed, read_sheets: ReadSheets | None = N
     return _in_order(parts, members)
 
 
+def hidden_states_apart(read: Read, packed: Packed) -> torch.Tensor:
+    """The same from a pass over each observation by itself, with others of its length: for models whose positions depend on that."""
+    parts, members = [], []
+    for end in np.unique(packed.position):
+        member = np.flatnonzero(packed.position == end)
+        ids = np.stack([packed.rows[row][: end + 1] for row in packed.row[member]])
+        parts.append(read(torch.from_numpy(ids).to(packed.device))[:, -1])
+        members.append(member)
+    return _in_order(parts, members)
+
+
 def _states_of_sheets(read: ReadSheets, packed: Packed, sheets: list[Sheet]) -> torch.Tensor:
     sheet_of = np.empty(len(packed.rows), dtype=np.int64)
     places: list[Ids] = [packed.rows[0]] * len(packed.rows)

@@ -25,19 +25,22 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from agents import decoding, packing, vocabulary
+from agents.attention import Masked, View, viewed
 from agents.models import (
     Attention,
     Dtype,
     ModelSpec,
     adapter_state,
-    attention_window,
     backbone,
     bf16_is_fast,
     causal_lm,
     check_head,
     check_logits,
-    exact_context,
+    checkpoint_activations,
+    context_limit,
     head,
+    sliding_window,
+    stable_context,
 )
 from agents.packing import Packed
 
@@ -61,6 +64,8 @@ class CausalLMPolicy(ActorCriticPolicy):
         value_lr: the value head's learning rate where ``lr_schedule`` is at its peak; both follow the schedule. ``None``: the actor's.
         detach_value: whether the critic's loss leaves the language model alone.
         autocast: bfloat16 autocast around float32 weights; ``"auto"``: where the device has it in hardware.
+        checkpointing: whether training keeps the layers' inputs alone and computes what is inside them again in backward: less memory,
+            about a third more time.
         engine: ``"slots"`` keeps keys and values between the steps of a rollout and reads shared beginnings once; ``"plain"`` doesn't.
         lora: keyword arguments of ``peft.LoraConfig``, to train adapters only. For a ``model`` that is not a spec, as are the next two.
         dtype: the type of the weights.
@@ -71,7 +76,8 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     Raises:
         FileNotFoundError: when there is no such model; raised by the first use, not by the constructor.
-        ValueError: when the model has fewer logits than the action space has tokens, or a shorter context than the observations.
+        ValueError: when the model has fewer logits than the action space has tokens, or a shorter context than the observations, or
+            when it doesn't support ``checkpointing``.
     """
 
     value_head: nn.Linear
@@ -87,6 +93,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         value_lr: float | None = 1e-3,
         detach_value: bool = False,
         autocast: bool | Literal["auto"] = False,
+        checkpointing: bool = False,
         engine: Literal["slots", "plain"] = "slots",
         lora: Mapping[str, Any] | None = None,
         dtype: Dtype = "float32",
@@ -112,6 +119,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         self.value_lr = value_lr
         self.detach_value = detach_value
         self.autocast = autocast
+        self.checkpointing = checkpointing
         self.use_sde = False
         self.num_tokens = int(action_space.n)
         forbidden = np.zeros(self.num_tokens, dtype=np.bool_)
@@ -140,11 +148,16 @@ class CausalLMPolicy(ActorCriticPolicy):
         lm = causal_lm(self.model)
         check_logits(lm, self.num_tokens)
         check_head(lm)
+        if self.checkpointing:
+            checkpoint_activations(lm)
+        self.model.train(self.training)
         length = self.observation_space["input_ids"].shape[0]  # type: ignore[index]
         self._parameters_of_model = list(self.model.parameters())
-        context = exact_context(lm.config.get_text_config())
+        context = context_limit(lm.config.get_text_config())
         if context is not None and length > context:
             raise ValueError(f"observations have up to {length:,} tokens and the model's context {context:,}: make max_length smaller")
+        stable = stable_context(lm.config.get_text_config())
+        self._lengths_matter = stable is not None and length > stable
         self.value_head = nn.Linear(lm.get_output_embeddings().weight.shape[1], 1)
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
@@ -200,7 +213,10 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     def predict_values(self, obs: Observations) -> torch.Tensor:  # type: ignore[override]
         """Values ``(n, 1)``."""
-        return self.values(self.states(obs))
+        # Where the critic's loss leaves the language model alone, its states need no graph.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.detach_value):
+            states = self.states(obs)
+        return self.values(states)
 
     def _predict(self, observation: Observations, deterministic: bool = False) -> torch.Tensor:  # type: ignore[override]
         return _choose(torch.log_softmax(self.logits(self.states(observation, decode=True)), dim=-1), deterministic)
@@ -214,13 +230,15 @@ class CausalLMPolicy(ActorCriticPolicy):
             obs: the observations.
             decode: whether these rows will come back longer by a token, so that keeping keys and values pays.
         """
-        masked = self._read_masked if self._masks_are_exact() else None
+        sheets = self._read_sheets if self._views_are_exact() else None
         decoder = None if isinstance(obs, Packed) else self._decoder_for(len(obs["input_ids"]), decode)
         with self._precision():
             if decoder is not None:
                 return decoder.states(*packing.unpad(obs))  # type: ignore[arg-type]
             packed = obs if isinstance(obs, Packed) else packing.fold(obs)
-            return packing.hidden_states(self._read, packed, masked)
+            if self._lengths_matter:
+                return packing.hidden_states_apart(self._read_anew, packed)
+            return packing.hidden_states(self._read, packed, sheets)
 
     def raw_logits(self, states: torch.Tensor) -> torch.Tensor:
         """The model's logits ``(n, num_tokens)`` in whatever type it computes them."""
@@ -263,6 +281,16 @@ class CausalLMPolicy(ActorCriticPolicy):
         finally:
             self.forget()
 
+    @contextmanager
+    def without_checkpointing(self) -> Iterator[None]:
+        """Keep all activations for backward, and allow keys and values to be kept, in training too."""
+        training = self.model.training
+        self.model.eval()  # transformers checkpoints where a model is in training; nothing else depends on it, as dropout is off
+        try:
+            yield
+        finally:
+            self.model.train(training)
+
     @property
     def engine(self) -> str:
         """``"slots"`` or ``"plain"``: how texts are read; a model that can't do with slots shows it on its first pass."""
@@ -277,14 +305,18 @@ class CausalLMPolicy(ActorCriticPolicy):
         # Padding on the right is never looked at by a token before it, so that no mask is needed but the causal one.
         return backbone(self.model)(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state
 
-    def _read_masked(self, ids: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor, cache: Any = None) -> torch.Tensor:
-        mask = visible
-        if causal_lm(self.model).config._attn_implementation == "eager":  # adds masks to the scores
-            mask = torch.zeros(visible.shape, device=visible.device).masked_fill(~visible, torch.finfo(torch.bfloat16).min)
-        read, use_cache = backbone(self.model), cache is not None
-        return read(
-            input_ids=ids, position_ids=positions, attention_mask=mask, past_key_values=cache, use_cache=use_cache
-        ).last_hidden_state
+    def _read_anew(self, ids: torch.Tensor) -> torch.Tensor:
+        # Dynamic rotary embeddings stay scaled for the longest text so far until they see a short one.
+        with torch.no_grad():
+            self._read(ids[:1, :1])
+        return self._read(ids)
+
+    def _read_viewed(self, ids: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
+        with viewed(causal_lm(self.model), view):
+            return backbone(self.model)(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state
+
+    def _read_sheets(self, ids: torch.Tensor, positions: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+        return self._read_viewed(ids, positions, Masked(visible, positions))
 
     @contextmanager
     def _precision(self) -> Iterator[None]:
@@ -314,27 +346,33 @@ class CausalLMPolicy(ActorCriticPolicy):
         return self._decoders[rows]
 
     def _new_decoder(self, rows: int) -> decoding.Decoder:
-        return decoding.Decoder(self._read_masked, rows, self.value_head.weight.device)
+        return decoding.Decoder(self._read_viewed, rows, self.value_head.weight.device)
 
-    def _masks_are_exact(self) -> bool:
+    def _views_are_exact(self) -> bool:
         """Whether slots and sheets agree with plain passes for this model; tried once, and if not, said once."""
         if self._probed or self._engine == "plain":
             return self._engine != "plain"
         self._probed = True
         lm = causal_lm(self.model)
         config = lm.config.get_text_config()
-        window = attention_window(config)
-        if window is not None and window < self.observation_space["input_ids"].shape[0]:  # type: ignore[index]
-            reason = f"its attention window has {window} tokens"
-        else:
-            exact = lm.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
-            device = self.value_head.weight.device
-            try:
-                with torch.autocast(device.type, enabled=False):
-                    error = decoding.probe(self._read, self._read_masked, self._new_decoder(3), config.vocab_size, device)
-                reason = "" if error < (1e-4 if exact else 5e-2) else f"its states are off by {error:.1e}"
-            except Exception as failure:  # whatever a model's code raises on a cache or a mask it doesn't know
-                reason = f"{type(failure).__name__}: {failure}"
+        length = self.observation_space["input_ids"].shape[0]  # type: ignore[index]
+        window, chunk = sliding_window(config), getattr(config, "attention_chunk_size", None)
+        exact = lm.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
+        device = self.value_head.weight.device
+        decoder = self._new_decoder(3)
+        try:
+            with torch.autocast(device.type, enabled=False):
+                error = decoding.probe(self._read, self._read_sheets, decoder, config.vocab_size, device)
+            reason = "" if error < (1e-4 if exact else 5e-2) else f"its states are off by {error:.1e}"
+        except Exception as failure:  # whatever a model's code raises on an attention it doesn't know
+            reason = f"{type(failure).__name__}: {failure}"
+        # What the probe's short texts don't show.
+        if self._lengths_matter:
+            reason = f"its positions depend on a text's length beyond {stable_context(config)} tokens"
+        elif chunk is not None and chunk < length:
+            reason = f"it attends in chunks of {chunk} tokens"
+        elif window is not None and window < length and window not in decoder.view.windows:
+            reason = f"its layers don't say which of them have the window of {window} tokens"
         if reason:
             warnings.warn(f"{type(lm).__name__} cannot decode with KV slots ({reason}); each prefix is read anew", stacklevel=2)
             self._engine = "plain"
@@ -402,6 +440,7 @@ class CausalLMPolicy(ActorCriticPolicy):
             "value_lr": self.value_lr,
             "detach_value": self.detach_value,
             "autocast": self.autocast,
+            "checkpointing": self.checkpointing,
             "engine": self._engine,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,

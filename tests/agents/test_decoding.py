@@ -3,7 +3,6 @@ import copy
 import numpy as np
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM, MistralConfig, MistralForCausalLM
 
 from agents import decoding, packing
 from agents.models import ModelSpec
@@ -65,17 +64,16 @@ def test_rollout_packed_update_and_plain_pass_agree(policy):
 
 def test_one_token_a_step_is_read(policy):
     env = toy_vec_env(1)
-    policy._masks_are_exact()
+    policy._views_are_exact()
     read = []
-    inner = policy._read_masked
-    policy._read_masked = lambda ids, *rest: (read.append(ids.shape[1]), inner(ids, *rest))[1]  # noqa: E731
+    inner = policy._read_viewed
+    policy._read_viewed = lambda ids, *rest: (read.append(ids.shape[1]), inner(ids, *rest))[1]  # noqa: E731
     obs = env.reset()
     for _ in range(4):  # the first reply
         with torch.no_grad():
             policy(policy.obs_to_tensor(obs)[0])
         obs = env.step(np.array([8]))[0]
-    prompt = read[0] + 1
-    assert read == [prompt - 1, 1, 1, 1, 1]
+    assert read[0] > 1 and read[1:] == [1, 1, 1]
 
 
 def test_unrelated_and_shrinking_rows(policy):
@@ -183,8 +181,8 @@ def test_training_mode_and_gradients_use_plain_passes(policy):
 def test_a_failed_pass_leaves_nothing_behind(policy):
     obs = random_observations(4)
     assert agree(policy, obs) < 1e-4
-    inner = policy._read_masked
     decoder = policy._decoders[4]
+    inner = decoder._read
 
     def fails(*_):
         raise RuntimeError("out of memory")
@@ -196,41 +194,35 @@ def test_a_failed_pass_leaves_nothing_behind(policy):
     assert agree(policy, obs) < 1e-4
 
 
-@pytest.mark.parametrize(
-    ("config", "cls", "reason"),
-    [
-        (BloomConfig(vocab_size=48, hidden_size=32, n_layer=1, n_head=2), BloomForCausalLM, "KV slots"),
-        (
-            MistralConfig(vocab_size=48, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-                          num_key_value_heads=1, sliding_window=8, initializer_range=0.3),
-            MistralForCausalLM,
-            "window has 8 tokens",
-        ),
-    ],
-)  # fmt: skip
-def test_other_models_fall_back_say_so_once_and_stay_exact(config, cls, reason):
-    policy = policy_of(ModelSpec.of(cls(config)))
-    with pytest.warns(UserWarning, match=reason):
-        assert agree(policy, random_observations(4)) < 1e-4
-    assert policy.engine == "plain"
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert agree(policy, random_observations(3)) < 1e-4
-
-
 def test_a_wrong_cache_is_found_out(model_dirs, monkeypatch):
     policy = policy_of(ModelSpec.of(model_dirs["llama"]))
-    inner = policy._read_masked
-    monkeypatch.setattr(policy, "_read_masked", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
+    inner = policy._read_viewed
+    monkeypatch.setattr(policy, "_read_viewed", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
     # rotary attention sees relative positions alone: the same shift everywhere is no error
-    assert policy._masks_are_exact()
+    assert policy._views_are_exact()
     policy = policy_of(ModelSpec.of(model_dirs["gpt2"]))
-    inner = policy._read_masked
-    monkeypatch.setattr(policy, "_read_masked", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
+    inner = policy._read_viewed
+    monkeypatch.setattr(policy, "_read_viewed", lambda ids, positions, *rest: inner(ids, positions + 1, *rest))
     with pytest.warns(UserWarning, match="states are off by"):
-        assert not policy._masks_are_exact()
+        assert not policy._views_are_exact()
+
+
+def test_shared_beginnings_are_read_once(model_dirs):
+    policy = policy_of(ModelSpec.of(model_dirs["llama"]))
+    policy._views_are_exact()
+    read = []
+    inner = policy._read_viewed
+    policy._read_viewed = lambda ids, *rest: (read.append(ids.shape[1]), inner(ids, *rest))[1]  # noqa: E731
+    rng = np.random.default_rng(0)
+    ids = np.tile(rng.integers(6, VOCAB, LENGTH), (8, 1))
+    ids[:, 24:] = rng.integers(6, VOCAB, (8, LENGTH - 24))
+    lengths = np.array([32, 31, 30, 29, 28, 27, 26, 25])
+    obs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy((np.arange(LENGTH) < lengths[:, None]).astype(np.int8))}
+    assert agree(policy, obs) < 1e-4
+    assert read == [24, (lengths - 24).sum()]
+    ids[:4, 20:24] = 7  # half of the rows begin anew, at a place where one of them need not
+    ids[0] = ids[7]
+    assert agree(policy, {**obs, "input_ids": torch.from_numpy(ids)}) < 1e-4
 
 
 def test_half_weights_change_no_result(model_dir):

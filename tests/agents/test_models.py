@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from agents.models import ModelSpec, attention_window, causal_lm, check_head, exact_context, load
+from agents.models import ModelSpec, causal_lm, check_head, context_limit, load, sliding_window, stable_context
 from tests.agents.toys import LOGITS, config_of
 
 
@@ -110,12 +110,15 @@ def test_head_knows_softcapping_and_scaling():
 
 
 def test_context_and_window():
-    assert exact_context(config_of("gpt2")) == exact_context(config_of("llama")) == 64
+    assert context_limit(config_of("gpt2")) == context_limit(config_of("llama")) == 64
+    assert stable_context(config_of("gpt2")) is None
     rope = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 32, "long_factor": [1.0], "short_factor": [1.0]}
     long = LlamaConfig(max_position_embeddings=128, rope_parameters=rope)
-    assert exact_context(long) == 32
-    assert attention_window(config_of("llama")) is None
+    assert (context_limit(long), stable_context(long)) == (128, 32)
+    dynamic = LlamaConfig(max_position_embeddings=128, rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0})
+    assert (context_limit(dynamic), stable_context(dynamic)) == (None, 128)
+    assert sliding_window(config_of("llama")) is None
     from transformers import MistralConfig, Qwen2Config
 
-    assert attention_window(MistralConfig(sliding_window=16)) == 16
-    assert attention_window(Qwen2Config(use_sliding_window=False, sliding_window=16)) is None
+    assert sliding_window(MistralConfig(sliding_window=16)) == 16
+    assert sliding_window(Qwen2Config(use_sliding_window=False, sliding_window=16)) is None

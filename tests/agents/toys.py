@@ -105,6 +105,7 @@ def by_hand(policy, obs, actions):
     results = []
     for ids, mask, action in zip(obs["input_ids"], obs["attention_mask"], actions, strict=True):
         row = ids[: int(mask.sum())][None]
+        lm(input_ids=row[:, :1])  # dynamic rotary embeddings remember the longest text until they see a short one
         out = lm(input_ids=row, output_hidden_states=True)
         z = out.logits[0, -1, :VOCAB].double() / policy.temperature
         allowed = torch.ones(VOCAB, dtype=torch.bool)

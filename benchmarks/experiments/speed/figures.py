@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
@@ -66,23 +67,42 @@ def ratios(numerator: list[float], denominator: list[float]) -> list[float]:
     return [a / b for a, b in zip(numerator, denominator, strict=True)]
 
 
-def peak_memory(code: str) -> int:
-    """Bytes by which the resident memory of a new Python process rose above what it was when ``code`` called ``mark()``.
+def apart(code: str) -> tuple[Any, int]:
+    """Run code in a new Python process: what it handed to ``report(value)``, and the bytes by which memory rose after ``mark()``.
 
-    A process of its own per side: a peak is never given back, so that two sides in one process would share the higher one.
+    A process of its own per side: a peak is never given back, so that two sides in one process would share the higher one. The rise is
+    that of resident memory's peak, over what was resident at the mark; where a system can't set a peak back (other than Linux), over the
+    peak until then, so that it may be understated.
+
+    Args:
+        code: calls ``mark()`` once, and then ``report(value)`` once with a value that JSON can hold.
     """
-    out = subprocess.run([sys.executable, "-c", _PREAMBLE + code + _EPILOGUE], check=True, capture_output=True, text=True).stdout
-    return int(out.split()[-1])
+    run = subprocess.run([sys.executable, "-c", _PREAMBLE + code + _EPILOGUE], capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"a measured process failed:\n{run.stderr}")
+    value, rise = json.loads(run.stdout.splitlines()[-1])
+    return value, rise
 
 
 _PREAMBLE = """
-import resource, sys
-_scale = 1 if sys.platform == "darwin" else 1024
-def _peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _scale
+import json, resource, sys
+
+def _peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
 def mark():
     global _before
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")  # the peak becomes what is resident now
+    except OSError:
+        pass
     _before = _peak()
+
+def report(value):
+    global _value
+    _value = value
 """
 _EPILOGUE = """
-print(_peak() - _before)
+print(json.dumps([_value, _peak() - _before]))
 """

@@ -87,6 +87,7 @@ def rewards_arrive_with_the_last_token(make: Make) -> None:
     for seed in range(_EPISODES):
         twin = copy.deepcopy(text_env(env))
         _, opened = twin.reset(seed=seed)
+        env.action_space.seed(seed)
         _, info = env.reset(seed=seed)
         expect_equal(info, _with_violations(opened), "expected reset's info to be that of the text environment")
         for before, token, after, (reward, terminated, truncated, info) in _write(env, _random_tokens, None):

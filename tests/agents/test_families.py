@@ -94,18 +94,14 @@ def check_update(policy: CausalLMPolicy, obs: dict[str, torch.Tensor], actions: 
     """Packed results and their gradients agree with plain passes."""
     policy.set_training_mode(True)
     weights = torch.linspace(-1, 1, len(actions))
+    values, log_prob, entropy = policy.evaluate_actions(obs, actions)
+    packed, plain = (log_prob, entropy, values[:, 0]), by_hand(policy, obs, actions)
     gradients = []
-    for packed in (True, False):
+    for log_prob, entropy, values in (packed, plain):
         policy.zero_grad()
-        if packed:
-            values, log_prob, entropy = policy.evaluate_actions(obs, actions)
-            values = values[:, 0]
-        else:
-            expected = log_prob, entropy, values = by_hand(policy, obs, actions)
-            assert all((a - b).abs().max() < 1e-4 for a, b in zip(ours, expected, strict=True))
-        ours = log_prob, entropy, values
         ((log_prob + 0.3 * entropy + values) * weights).sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in policy.parameters() if p.grad is not None]))
+    assert all((a - b).abs().max() < 1e-4 for a, b in zip(packed, plain, strict=True))
     assert (gradients[0] - gradients[1]).norm() < 1e-4 * gradients[1].norm()
 
 

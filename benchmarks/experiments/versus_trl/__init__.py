@@ -2,6 +2,6 @@
 
     python -m benchmarks versus-trl
 
-Same prompts, reward function, weights, type, threads and replies an iteration; the same number of tuning trials a side; then runs of several
-seeds, a process each, the sides in turn. A run is over when the mean VADER compound of the last 32 replies reaches 0.9.
+Same prompts, reward function, weights, type, threads and replies an iteration; the same number of tuning trials a side; then runs with
+several seeds, a process each, the sides in turn. A run is over when the mean VADER compound of the last 32 replies reaches 0.9.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -23,16 +23,16 @@ class _Record(TrainerCallback):
         self._task = task
         self._over = False
 
-    def reward(self, completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float]:
+    def reward(self, completions: list[str], completion_ids: list[list[int]], **_: Any) -> list[float | None]:
         """The trainer's reward function: called once an iteration, with all its completions."""
         scores = compound(completions)
         self._over = self.curve.point(scores, completions, sum(map(len, completion_ids)))
-        return scores
+        return list(scores)
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.curve = Curve(self._task)
 
-    def on_step_end(self, _: Any, __: Any, control: Any, **___: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         control.should_training_stop = self._over
 
 
@@ -53,7 +53,7 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
     arguments = dict(settings)
     lora = arguments.pop("lora", None)
     model, tokenizer = load(task.model, device="cpu")
-    openings = prompts(ChatFormat(tokenizer))
+    openings = prompts(ChatFormat(cast(Any, tokenizer)))
     texts = [tokenizer.decode(ids) for ids in openings]
     if tokenizer(texts)["input_ids"] != openings:
         raise RuntimeError("the prompts' text doesn't give their ids back")

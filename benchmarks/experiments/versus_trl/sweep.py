@@ -75,7 +75,7 @@ def tune(task: Task, side: Side, count: int, out: Path, report: Report) -> str:
     """
     best, cap = "", task.cap_seconds
     for name, settings in list(TRIALS[side].items())[:count]:
-        result = run(replace(task, cap_seconds=cap), side, settings, TUNING_SEED, out / f"trial-{side}-{name}.json")
+        result = run(replace(task, cap_seconds=cap), side, settings, TUNING_SEED, out / f"trial-{side}-{_slug(name)}.json")
         report(_line(f"trial {side} {name}", result))
         if result["seconds"] is not None and result["seconds"] < cap:
             best, cap = name, result["seconds"]
@@ -139,6 +139,10 @@ def train(task: Task, side: Side, settings: Mapping[str, Any], seed: int) -> Res
         "points": curve.points,
         "samples": curve.samples,
     }
+
+
+def _slug(name: str) -> str:
+    return "-".join(name.replace(",", "").split())
 
 
 def _line(name: str, result: Result) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
 
 from lm_envs.chat import ChatFormat
 from lm_envs.envs.sentiment import SentimentEnv

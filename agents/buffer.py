@@ -85,7 +85,7 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         self.dones: npt.NDArray[np.bool_] | None = None
         self._closed: list[Stretch] = []
         self._opened = np.zeros(self.n_envs, dtype=np.int64)  # the step at which each environment's stretch began
-        self._ids: Ids | None = None  # the latest observations, (n_envs, max_length)
+        self._ids: Ids | None = None  # the latest observations, (n_envs, longest of them)
         self.pos, self.full = 0, False
 
     def add(
@@ -103,11 +103,11 @@ class EpisodeRolloutBuffer(RolloutBuffer):
         if self._ids is not None:
             before = self.lengths[step - 1]
             width = int(before.max())
-            grown = ((ids[:, :width] == self._ids[:, :width]) | (np.arange(width) >= before[:, None])).all(axis=1)
+            grown = ((ids[:, :width] == self._ids) | (np.arange(width) >= before[:, None])).all(axis=1)
             begins = ~grown | (self.lengths[step] < before) | np.asarray(episode_start, dtype=np.bool_)
             for row in np.flatnonzero(begins).tolist():
                 self._close(row, step)
-        self._ids = ids.copy()
+        self._ids = ids[:, : self.lengths[step].max()].copy()
         self.actions[step] = np.asarray(action).reshape(self.n_envs)
         self.rewards[step] = reward
         self.episode_starts[step] = episode_start

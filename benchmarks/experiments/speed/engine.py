@@ -89,11 +89,10 @@ class StandIn(VecEnv):
         vocabulary: tokens are below it.
         prompt: tokens of a prompt.
         lengths: draws the number of tokens of a reply.
-        longest: tokens of the longest reply.
+        size: of observations, in tokens.
     """
 
-    def __init__(self, rows: int, vocabulary: int, prompt: int, lengths: Callable[[], int], longest: int) -> None:
-        size = prompt + longest
+    def __init__(self, rows: int, vocabulary: int, prompt: int, lengths: Callable[[], int], size: int) -> None:
         space = spaces.Dict(
             {"input_ids": spaces.Box(0, vocabulary - 1, (size,), np.int64), "attention_mask": spaces.Box(0, 1, (size,), np.int8)}
         )
@@ -165,12 +164,21 @@ class PlainPolicy(CausalLMPolicy):
         return hidden[torch.arange(len(lengths), device=hidden.device), lengths - 1]
 
 
-def ppo(setting: Setting, spec: ModelSpec, device: str, *, plain: bool = False, ragged: bool = False, steps: int | None = None) -> PPO:
+def ppo(
+    setting: Setting,
+    spec: ModelSpec,
+    device: str,
+    *,
+    plain: bool = False,
+    ragged: bool = False,
+    steps: int | None = None,
+    size: int | None = None,
+) -> PPO:
     """Stock PPO on the stand-in; ``plain`` with Stable-Baselines3's own buffer and no engine."""
-    longest = setting.ragged[1] if ragged else setting.reply
+    size = size or setting.prompt + (setting.ragged[1] if ragged else setting.reply)
     rng = np.random.default_rng(1)
     lengths = (lambda: int(rng.integers(setting.ragged[0], setting.ragged[1] + 1))) if ragged else (lambda: setting.reply)
-    env = StandIn(setting.rows, int(spec.config["vocab_size"]), setting.prompt, lengths, longest)
+    env = StandIn(setting.rows, int(spec.config["vocab_size"]), setting.prompt, lengths, size)
     steps = steps or setting.reply
     return PPO(
         PlainPolicy if plain else CausalLMPolicy,

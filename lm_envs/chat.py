@@ -58,7 +58,7 @@ _FROZEN_DATE = (
 )
 
 _NO_PREFIX_SPACE: dict[str, dict[str, Any]] = {"Metaspace": {"prepend_scheme": "never"}, "ByteLevel": {"add_prefix_space": False}}
-_CACHED_STRINGS, _CACHED_CHARS = 256, 4096
+_CACHED_STRINGS, _CACHED_CHARS = 4096, 1024  # openings come back every few hundred episodes
 
 
 @dataclass(frozen=True)
@@ -318,7 +318,9 @@ class ChatFormat:
         if (ids := self._text_cache.get(text)) is not None:
             self._text_cache.move_to_end(text)
             return ids
-        ids = tuple(self._encode_untrusted(text))
+        ids = tuple(self._untrusted.encode(text, add_special_tokens=False).ids)
+        if not self._added.keys().isdisjoint(ids) or self._stand_ins.search(text):
+            ids = tuple(self._encode_untrusted(text))
         if len(text) <= _CACHED_CHARS:
             self._text_cache[text] = ids
             if len(self._text_cache) > _CACHED_STRINGS:

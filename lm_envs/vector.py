@@ -6,7 +6,7 @@ Same seeds and actions give the same transcripts and rewards as single environme
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     """What the end of a reply brought to one row."""
 
     row: int
+    answers: Messages
     reward: float
     terminated: bool
     truncated: bool
@@ -79,12 +80,10 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} rows need as many seeds; got {len(seeds)}")
-        infos: dict[str, Any] = {}
-        for row in np.flatnonzero(mask).tolist():
-            infos = self._add_info(infos, self._open(row, seeds[row], options), row)
+        infos = [(row, self._open(row, seeds[row], options)) for row in np.flatnonzero(mask).tolist()]
         self._done[mask] = False
         self._opened = True
-        return self._observe(), infos
+        return self._observe(), self._gather(infos)
 
     def step(
         self, actions: ActType
@@ -98,20 +97,18 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         scores = np.zeros(self.num_envs)
         terminations = np.zeros(self.num_envs, dtype=np.bool_)
         truncations = np.zeros(self.num_envs, dtype=np.bool_)
-        infos: dict[str, Any] = {}
         outcomes = self._write(actions, np.flatnonzero(~self._done))
-        for row in np.flatnonzero(self._done).tolist():  # ended in the step before: NEXT_STEP resets them now
-            infos = self._add_info(infos, self._open(row, None, {}), row)
+        # Rows that ended in the step before: NEXT_STEP resets them now.
+        infos = [(row, self._open(row, None, {})) for row in np.flatnonzero(self._done).tolist()]
         self._done[:] = False
-        for row, reward, terminated, truncated, info in outcomes:
+        for row, _, reward, terminated, truncated, info in outcomes:
             scores[row], terminations[row], truncations[row] = reward, terminated, truncated
             if (terminated or truncated) and mode is AutoresetMode.SAME_STEP:
-                infos = self._add_info(infos, {"final_obs": self._observe_row(row), "final_info": info}, row)
-                info = self._open(row, None, {})
-            infos = self._add_info(infos, info, row)
+                info = {"final_obs": self._observe_row(row), "final_info": info, **self._open(row, None, {})}
+            infos.append((row, info))
         if mode is not AutoresetMode.SAME_STEP:
             self._done = terminations | truncations
-        return self._observe(), scores, terminations, truncations, infos
+        return self._observe(), scores, terminations, truncations, self._gather(infos)
 
     def render(self) -> tuple[Any, ...] | None:
         """What each row renders."""
@@ -147,8 +144,34 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
     def _reply(self, replies: Sequence[tuple[int, str]]) -> list[Outcome]:
         """Let each world answer, then judge all replies in one call."""
         exchanges = [self.envs[row].advance(reply) for row, reply in replies]
-        judged = rewards.score(self.reward_model, exchanges)
-        return [Outcome(row, *self.envs[row].settle(score)[1:]) for (row, _), score in zip(replies, judged, strict=True)]
+        outcomes = []
+        for (row, _), exchange, score in zip(replies, exchanges, rewards.score(self.reward_model, exchanges), strict=True):
+            messages, *outcome = self.envs[row].settle(score)
+            outcomes.append(Outcome(row, messages[len(exchange.messages) :], *outcome))
+        return outcomes
+
+    def _gather(self, infos: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
+        """The infos of some rows as Gymnasium's ``_add_info`` gathers them, a column at a time where they are numbers."""
+        columns: dict[str, list[tuple[int, Any]]] = {}
+        for row, info in infos:
+            for key, value in info.items():
+                columns.setdefault(key, []).append((row, value))
+        gathered: dict[str, Any] = {}
+        for key, column in columns.items():
+            rows, values = zip(*column, strict=True)
+            kinds = set(map(type, values))
+            if kinds == {float}:
+                gathered[key] = np.zeros(self.num_envs)
+                gathered[key][list(rows)] = values
+            elif kinds == {dict} and key != "final_obs":
+                gathered[key] = self._gather(column)
+            else:
+                for row, value in column:
+                    self._add_info(gathered, {key: value}, row)
+                continue
+            gathered[f"_{key}"] = np.zeros(self.num_envs, dtype=np.bool_)
+            gathered[f"_{key}"][list(rows)] = True
+        return gathered
 
     @abstractmethod
     def _open(self, row: int, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -308,21 +331,20 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         stops = {
             int(row): int(token) if stop else None for row, token, stop in zip(rows[ended], tokens[ended], stopped[ended], strict=True)
         }
-        known = {row: len(self.envs[row].messages) for row in stops}
         outcomes = self._reply([(row, self._reply_text(row, stop is not None)) for row, stop in stops.items()])
-        return [self._answer(outcome, stops[outcome.row], known[outcome.row] + 1) for outcome in outcomes]
+        return [self._answer(outcome, stops[outcome.row]) for outcome in outcomes]
 
     def _reply_text(self, row: int, stopped: bool) -> str:
         reply = self._ids[row, self._reply_starts[row] : self._lengths[row] - stopped]
         return reply_text(self.chat, reply.tolist(), self._reply_chars)
 
-    def _answer(self, outcome: Outcome, stop: int | None, first: int) -> Outcome:
-        """Append the messages from ``first`` on as ids, if the episode goes on and they fit."""
+    def _answer(self, outcome: Outcome, stop: int | None) -> Outcome:
+        """Append what the world answered as ids, if the episode goes on and they fit."""
         row = outcome.row
         outcome.info["metrics"][VIOLATIONS] = float(self._violations[row])
         if outcome.terminated or outcome.truncated:
             return outcome
-        following = self.chat.close(stop, self.envs[row].messages[first:], prompt=True)
+        following = self.chat.close(stop, outcome.answers, prompt=True)
         if self._lengths[row] + len(following) >= self.max_length:
             return outcome._replace(truncated=True)
         self._append(row, following)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,20 +56,21 @@ class Scenario:
 
     def fresh_shop(self) -> Shop:
         """The books, to be changed by an episode."""
-        return copy.deepcopy(self.shop)
+        orders = {number: replace(order) for number, order in self.shop.orders.items()}
+        return Shop(customers=dict(self.shop.customers), stock=dict(self.shop.stock), orders=orders)
 
-    @property
+    @cached_property
     def identified(self) -> bool:
         """Whether the customer's postcode is the one on file."""
         return self.shop.matches(self.order, self.postcode)
 
-    @property
+    @cached_property
     def remedy(self) -> str:
         """What must happen in the end, one of ``rules.REMEDIES``: the solution, which no agent may see."""
         order = self.shop.orders[self.order]
         return rules.remedy(self.intent, order, self.shop.in_stock(order.product), self.policy, self.identified)
 
-    @property
+    @cached_property
     def needed(self) -> tuple[str, ...]:
         """The details that an agent has to get out of the customer after the opening message."""
         details = rules.needed_details(self.intent, self.remedy)
@@ -118,7 +119,7 @@ def generate(rng: np.random.Generator, split: Split, intents: Sequence[str] = ru
     vague = bool(rng.random() < persona["vague"])
     prompt = pick(rng, data["prompts"][split]).format_map(slots)
     wording = int(rng.integers(2**32))
-    content = [split, intent, persona["name"], asdict(shop), slots, vague, prompt]
+    content = [split, intent, persona["name"], shop.as_dict(), slots, vague, prompt]
     return Scenario(
         id=f"{split}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]}",
         split=split,

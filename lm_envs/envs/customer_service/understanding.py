@@ -34,6 +34,7 @@ MAX_READ = 1000
 _GAP = r"(?:[^ ]+ ){0,6}"
 _TOKEN = re.compile(r"[^\W\d_]+|[0-9]+(?:\.[0-9]+)?|£|[.!?;,\n]")
 _SENTENCE_END = frozenset(".!?;\n")
+_MONEY = frozenset(("£", "pound", "pounds", "gbp"))
 _WHOLE = re.compile(r"[0-9]{1,2}")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
@@ -138,7 +139,7 @@ def hear(reply: str) -> Heard:
 class _Lexicon:
     """The compiled data file."""
 
-    contractions: tuple[tuple[re.Pattern[str], str], ...]
+    contractions: tuple[tuple[str, re.Pattern[str], str], ...]
     idioms: re.Pattern[str]
     numbers: dict[str, str]
     months: dict[str, int]
@@ -165,7 +166,7 @@ def _lexicon() -> _Lexicon:
     data = load("acts")
     return _Lexicon(
         contractions=tuple(
-            (re.compile((r"\b" if short[0].isalpha() and short != "n't" else "") + re.escape(short) + r"\b"), long)
+            (short, re.compile((r"\b" if short[0].isalpha() and short != "n't" else "") + re.escape(short) + r"\b"), long)
             for short, long in data["contractions"]
         ),
         idioms=re.compile(r"\b(?:" + "|".join(map(re.escape, data["idioms"])) + r")\b"),
@@ -212,8 +213,9 @@ def _line(words: Sequence[str]) -> str:
 
 def _tokens(reply: str, lexicon: _Lexicon) -> list[str]:
     text = unicodedata.normalize("NFKC", reply[:MAX_READ]).casefold().replace("’", "'").replace("‘", "'")
-    for short, long in lexicon.contractions:
-        text = short.sub(long, text)
+    for short, pattern, long in lexicon.contractions:
+        if short in text:
+            text = pattern.sub(long, text)
     text = lexicon.idioms.sub(" ", text)
     return [lexicon.numbers.get(token, token) for token in _TOKEN.findall(text)]
 
@@ -260,7 +262,9 @@ def _offers(line: str, lexicon: _Lexicon) -> tuple[set[str], set[str]]:
 
 def _dates(words: Sequence[str], months: dict[str, int]) -> set[tuple[int, int]]:
     """Days of months: "14 may", "14th of may", "may 14th"."""
-    dates = set()
+    dates: set[tuple[int, int]] = set()
+    if months.keys().isdisjoint(words):
+        return dates
     plain = [word for word in words if word not in ("of", "th", "st", "nd", "rd", "the")]
     for left, right in pairwise(plain):
         for day, month in ((left, right), (right, left)):
@@ -270,9 +274,11 @@ def _dates(words: Sequence[str], months: dict[str, int]) -> set[tuple[int, int]]
 
 
 def _amounts(words: Sequence[str]) -> set[float]:
+    if _MONEY.isdisjoint(words):
+        return set()
     pairs = list(pairwise(words))
     before = {right for left, right in pairs if left == "£"}
-    after = {left for left, right in pairs if right in ("pound", "pounds", "gbp")}
+    after = {left for left, right in pairs if right in _MONEY and right != "£"}
     return {float(word[:12]) for word in before | after if _NUMBER.fullmatch(word)}
 
 

@@ -1,4 +1,4 @@
-"""Command line of the experiments: ``python -m benchmarks demo``, ``python -m benchmarks sentiment-judge``."""
+"""Command line of the experiments: ``python -m benchmarks demo``, ``speed``, ``versus-trl``, ``sentiment-judge``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from lm_envs.extras import explained
+
+SPEED_PARTS = ("engine", "scaling", "trpo", "environments", "rewards", "smollm2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     versus.add_argument("--cap-seconds", type=_positive, default=600, help="a run that takes longer has failed (default: %(default)s)")
     versus.add_argument("--side", choices=("ours", "trl", "both"), default="both")
     versus.set_defaults(run=_versus_trl)
+    speed = commands.add_parser("speed", help="what the engine costs beside plain policies, generate, hand-written loops, stock TRPO")
+    speed.add_argument("--parts", nargs="+", choices=SPEED_PARTS, default=list(SPEED_PARTS), help="default: all")
+    speed.add_argument("--threads", type=_positive, default=None, help="of torch (default: torch's)")
+    speed.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    speed.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works; the figures mean nothing")
+    speed.add_argument("--out", type=Path, default=Path("runs/speed"), help="folder for speed.json and table.md (default: %(default)s)")
+    speed.set_defaults(run=_speed)
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
@@ -78,6 +87,29 @@ def _demo(arguments: argparse.Namespace) -> int:
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     console.print(texts, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, learning_curves.png, completions.txt, and a folder a run")
+    return 0
+
+
+def _speed(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from benchmarks.experiments.speed import suite
+    from benchmarks.machine import machine
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    console = Console()
+    host = {**machine(), "threads": str(torch.get_num_threads())}
+    console.print(", ".join(f"{name} {value}" for name, value in host.items()), highlight=False)
+    measured = {}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for part, figures in suite.run(arguments.parts, arguments.quick, arguments.device):
+        measured[part] = figures
+        console.print(suite.table(figures, part))
+        results = {name: [asdict(figure) for figure in some] for name, some in measured.items()}
+        (arguments.out / "speed.json").write_text(json.dumps({"machine": host, "figures": results}, indent=1) + "\n", encoding="utf-8")
+        text = suite.markdown([figure for some in measured.values() for figure in some])
+        (arguments.out / "table.md").write_text(text, encoding="utf-8")
     return 0
 
 

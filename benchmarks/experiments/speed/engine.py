@@ -189,7 +189,7 @@ def ppo(
         n_epochs=setting.epochs,
         gamma=1.0,
         gae_lambda=1.0,
-        normalize_advantage=False,
+        normalize_advantage=plain,  # the other buffer does it
         rollout_buffer_class=DictRolloutBuffer if plain else EpisodeRolloutBuffer,
         policy_kwargs={"model": spec, "autocast": setting.autocast},
         seed=0,

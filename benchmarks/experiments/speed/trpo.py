@@ -20,10 +20,10 @@ SIDES = {"ours": TRPO, "stock": sb3_contrib.TRPO}
 CG_STEPS = 10
 
 
-def prepared(side: str, setting: Setting, device: str = "auto", lora: dict[str, Any] | None = None) -> OnPolicyAlgorithm:
-    """An algorithm with a full rollout, the same one on both sides."""
-    spec = setting.spec(lora)
-    env = StandIn(setting.rows, int(spec.config["vocab_size"]), setting.prompt, lambda: setting.reply, setting.reply)
+def prepared(side: str, setting: Setting, device: str = "auto", **options: Any) -> OnPolicyAlgorithm:
+    """An algorithm with a full rollout, the same one on both sides; options are the policy's."""
+    spec = setting.spec()
+    env = StandIn(setting.rows, int(spec.config["vocab_size"]), setting.prompt, lambda: setting.reply, setting.prompt + setting.reply)
     algorithm = SIDES[side](
         CausalLMPolicy,
         env,
@@ -35,7 +35,7 @@ def prepared(side: str, setting: Setting, device: str = "auto", lora: dict[str, 
         cg_max_steps=CG_STEPS,
         n_critic_updates=5,
         rollout_buffer_class=EpisodeRolloutBuffer,
-        policy_kwargs={"model": spec, "autocast": setting.autocast, "detach_value": True},
+        policy_kwargs={"model": spec, "autocast": setting.autocast, "detach_value": True, **options},
         seed=0,
         device=device,
     )
@@ -82,7 +82,7 @@ def measure(quick: bool = False, device: str = "auto") -> list[Figure]:
     seconds = {side: [run["seconds"] for run, _ in results] for side, results in runs.items()}
     rises = {side: [float(rise) for _, rise in results] for side, results in runs.items()}
     steps = {side: [{key: run[key] for key in ("kl", "objective", "step")} for run, _ in results] for side, results in runs.items()}
-    shared = {"setting": asdict(setting), "cg_steps": CG_STEPS, "steps": steps}
+    shared: dict[str, Any] = {"setting": asdict(setting), "cg_steps": CG_STEPS, "steps": steps}
     return [
         figure("TRPO update: stock / ours, time", ratios(seconds["stock"], seconds["ours"]), at_least=8, seconds=seconds, **shared),
         figure("TRPO update: ours / stock, peak memory", ratios(rises["ours"], rises["stock"]), at_most=0.25, bytes=rises, **shared),

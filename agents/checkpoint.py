@@ -183,7 +183,8 @@ def load_kl(folder: str | Path) -> ReferenceKL:
         algo.learn(total - algo.num_timesteps, callback=load_kl(folder), reset_num_timesteps=False)
 
     Raises:
-        CheckpointError: when there is no checkpoint or no KL penalty in it, or the reference cannot be had again.
+        CheckpointError: when there is no checkpoint or no KL penalty in it, or the reference cannot be had again: the asset or the hub's
+            model that it was is gone, or another one now.
     """
     place, _ = _read(folder)
     training = place / TRAINING
@@ -192,7 +193,7 @@ def load_kl(folder: str | Path) -> ReferenceKL:
     try:
         state = json.loads((training / _KL).read_text(encoding="utf-8"))
         return ReferenceKL.resumed(state["settings"], state["recipe"], _reference_weights(training, state["recipe"]))
-    except (OSError, ValueError, SafetensorError, AssetError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError, AssetError) as error:  # torch's, for weights of other shapes
         raise CheckpointError(f"cannot bring back the KL penalty's reference: {_one_line(error)}") from error
 
 

@@ -35,13 +35,12 @@ from agents.buffer import EpisodeRolloutBuffer
 from agents.models import ModelSpec, causal_lm, locate
 from agents.packing import Packed
 from agents.policy import CausalLMPolicy
+from agents.vocabulary import CHUNK
 from lm_envs import assets
 from lm_envs.core import at_least, one_of
 from lm_envs.tokens import load_tokenizer
 
 CLIP = 0.2  # of the controller's relative error (Ziegler et al. 2019, section 2.2)
-
-_LOGITS_AT_ONCE = 2**22  # logits of each distribution that are worked on at a time: 17 MB in float32
 
 # Initial adapters that leave the weights below them as they were; others (PiSSA, OLoRA, ...) move a part of these into the adapter.
 _INITS_BESIDE = (True, False, "eva", "gaussian")
@@ -72,6 +71,9 @@ class ReferenceKL(BaseCallback):
     penalty a token; ``kl/reward``, the mean reward a token before the penalty.
 
     Cost: one forward pass of the reference over the rollout, and one of the policy for ``exact``.
+
+    With a large β the penalties, not the environment's rewards, are most of what the critic learns. Its loss grows with their square and
+    can drag the language model away from the reference: pass ``detach_value=True`` to the policy there.
 
     Args:
         beta: the coefficient β, at least 0; with ``target``, the first one. 0 measures and changes nothing.
@@ -159,7 +161,7 @@ class ReferenceKL(BaseCallback):
         spec, mark = self.reference.spec, fingerprint(self.reference.model)
         source = _lasting(spec.source)
         if source is not None:
-            with torch.random.fork_rng(devices=[]), suppress(FileNotFoundError):
+            with torch.random.fork_rng(devices=[]), suppress(FileNotFoundError, RuntimeError):
                 if fingerprint(spec.build()) == mark:  # the weights were not changed before training
                     return {"spec": asdict(spec.without_weights()), "source": source, "fingerprint": mark}
         return {"spec": asdict(spec.without_weights()), "source": None, "fingerprint": mark}
@@ -213,7 +215,7 @@ class ReferenceKL(BaseCallback):
         policy = cast(CausalLMPolicy, self._policy)
         log_ref = np.zeros_like(buffer.rewards)
         exact = np.zeros_like(buffer.rewards) if self.exact else None
-        rows = max(1, _LOGITS_AT_ONCE // policy.num_tokens)
+        rows = max(1, CHUNK // policy.num_tokens)
         for batch in buffer.batches(self.batch_size):
             theirs = self._reference_states(policy, batch.observations)
             ours = policy.states(batch.observations) if self.exact else None

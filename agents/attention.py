@@ -8,12 +8,13 @@ no cache of their own, and each layer's sliding window arrives with its keys.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import AttentionInterface, PreTrainedModel
 
 NAME = "lm_envs"
@@ -56,10 +57,38 @@ def viewed(lm: PreTrainedModel, view: View) -> Iterator[None]:
         _view.reset(token)
 
 
-def again(lm: PreTrainedModel) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Contexts for a part of a model that activation checkpointing runs now, and once more in backward: the same view both times."""
-    view = _view.get()
-    return nullcontext(), nullcontext() if view is None else viewed(lm, view)
+class Again:
+    """A context that has attention as it is now: for what activation checkpointing computes once more in backward, maybe more than once.
+
+    Args:
+        lm: the model.
+    """
+
+    def __init__(self, lm: PreTrainedModel) -> None:
+        cuda = torch.backends.cuda
+        enabled = {
+            SDPBackend.FLASH_ATTENTION: cuda.flash_sdp_enabled(),
+            SDPBackend.EFFICIENT_ATTENTION: cuda.mem_efficient_sdp_enabled(),
+            SDPBackend.CUDNN_ATTENTION: cuda.cudnn_sdp_enabled(),
+            SDPBackend.MATH: cuda.math_sdp_enabled(),
+        }
+        self._lm, self._view, self._kernels = lm, _view.get(), [kernel for kernel, on in enabled.items() if on]
+        self._entered: list[ExitStack] = []
+
+    def __enter__(self) -> None:
+        stack = ExitStack()
+        stack.enter_context(sdpa_kernel(self._kernels))
+        if self._view is not None:
+            stack.enter_context(viewed(self._lm, self._view))
+        self._entered.append(stack)
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.pop().__exit__(*error)
+
+
+def now_and_again(lm: PreTrainedModel) -> tuple[AbstractContextManager[None], Again]:
+    """Contexts for a part of a model that activation checkpointing runs now, and once more in backward."""
+    return nullcontext(), Again(lm)
 
 
 def _attention(

@@ -82,11 +82,14 @@ class Fisher:
             at = self._kept or self._linearize(observations)
             transitions += len(at.states)
             self._add(at, tangents, gradients)
+            del at  # before the next one is made
         return product / transitions
 
     def _linearize(self, observations: Observations) -> _Linearized:
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), self._policy.without_checkpointing():
             states = self._policy.states(observations)
+            if not states.requires_grad:  # only the head is trained
+                return _Linearized(states, states, [], [])
             weights = torch.zeros_like(states, requires_grad=True)
             gradients = torch.autograd.grad(states, self._parameters, weights, create_graph=True, allow_unused=True)
         depends = [i for i, gradient in enumerate(gradients) if gradient is not None]
@@ -94,8 +97,9 @@ class Fisher:
 
     def _add(self, at: _Linearized, tangents: list[torch.Tensor], gradients: list[torch.Tensor]) -> None:
         """Add the sum over a batch's transitions to the gradients."""
-        moves = [tangents[i] for i in at.depends]
-        (tangent,) = torch.autograd.grad(at.gradients, at.weights, moves, retain_graph=True)
+        tangent = torch.zeros_like(at.states)
+        if at.depends:
+            (tangent,) = torch.autograd.grad(at.gradients, at.weights, [tangents[i] for i in at.depends], retain_graph=True)
         rows = rows_at_a_time(self._policy.num_tokens)
         back = []
         for part, move in zip(at.states.detach().split(rows), tangent.split(rows), strict=True):
@@ -103,6 +107,8 @@ class Fisher:
             back.append(gradient)
             for i, value in zip(self._head_names, of_head, strict=True):
                 gradients[i] += value
+        if not at.depends:
+            return
         inputs = [self._parameters[i] for i in at.depends]
         through = torch.autograd.grad(at.states, inputs, torch.cat(back), retain_graph=at is self._kept)
         for i, value in zip(at.depends, through, strict=True):

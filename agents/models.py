@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -191,7 +192,8 @@ def checkpoint_activations(lm: PreTrainedModel) -> None:
     """
     enable = getattr(lm, "activation_checkpointing_enable", None) or lm.gradient_checkpointing_enable  # the older name
     # Nothing is random in a layer, as dropout is off.
-    enable({"use_reentrant": False, "preserve_rng_state": False, "context_fn": lambda: attention.again(lm)})
+    enable({"use_reentrant": False, "preserve_rng_state": False, "context_fn": partial(attention.now_and_again, lm)})
+    lm.disable_input_require_grads()  # enabled along with it for the sake of another kind of checkpointing; costs time with LoRA
 
 
 def check_logits(model: nn.Module, tokens: int) -> None:

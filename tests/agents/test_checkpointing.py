@@ -1,5 +1,8 @@
 """Activation checkpointing: the same gradients from less memory, and no harm to what it doesn't go with."""
 
+import copy
+import pickle
+
 import pytest
 import sb3_contrib
 import torch
@@ -65,6 +68,21 @@ def test_less_is_kept_in_training_only(model_dir):
         assert saved(ours) > 0.9 * saved(plain)
     assert ours.model.training
     assert saved(ours, grad=False) == 0
+    frozen = policy_of(model_dir, checkpointing=True).requires_grad_(False)
+    frozen.set_training_mode(True)
+    assert not frozen.states(random_observations(4)).requires_grad
+
+
+def test_copies_are_on_their_own(model_dir):
+    policy, obs = policy_of(model_dir, checkpointing=True), random_observations(24)
+    for again in (copy.deepcopy(policy), pickle.loads(pickle.dumps(_without_schedule(policy)))):
+        assert torch.equal(gradients(again, obs), gradients(policy, obs))
+        assert saved(again) == saved(policy)
+
+
+def _without_schedule(policy):
+    policy._lr_schedule = None  # a lambda
+    return policy
 
 
 def test_slots_survive_a_first_pass_in_training(model_dir):

@@ -164,10 +164,27 @@ def test_sides_have_as_many_trials():
     assert len(sweep.TRIALS["ours"]) == len(sweep.TRIALS["trl"])
 
 
+def test_our_trials_are_settings_that_make_knows():
+    from agents import make
+
+    for settings in sweep.TRIALS["ours"].values():
+        arguments = {name: value for name, value in settings.items() if name not in ("algorithm", "lora")}
+        assert make(settings["algorithm"], "lm_envs/SentimentTokens-v0", n_envs=1, **arguments).learning_rate == settings["learning_rate"]
+
+
 def test_missing_trl_is_one_line_that_names_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(sweep, "find_spec", lambda name: None)
     assert main(["versus-trl", "--side", "trl"]) == 1
     assert capsys.readouterr().err == 'error: trl is not installed: pip install "lm-envs[trl]"\n'
+
+
+@pytest.mark.slow
+def test_trls_trials_are_settings_that_it_knows(tmp_path):
+    trl = pytest.importorskip("trl")
+
+    for settings in sweep.TRIALS["trl"].values():
+        arguments = {name: value for name, value in settings.items() if name != "lora"}
+        assert trl.GRPOConfig(output_dir=str(tmp_path), bf16=False, use_cpu=True, **arguments).learning_rate == settings["learning_rate"]
 
 
 @pytest.mark.slow

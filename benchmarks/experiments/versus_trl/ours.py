@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.algorithms import make
@@ -73,5 +74,7 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
         },
         **arguments,
     )
+    # The policy tries out on its first pass, once, whether its engine is exact for the model: that is loading, not training.
+    algorithm.policy.predict({name: np.ones((1, _CONTEXT), dtype=np.int64) for name in ("input_ids", "attention_mask")}, deterministic=True)
     algorithm.learn(10**9, callback=record)
     return record.curve

@@ -91,6 +91,7 @@ def now_and_again(lm: PreTrainedModel) -> tuple[AbstractContextManager[None], Ag
     return nullcontext(), Again(lm)
 
 
+@torch.compiler.disable  # what a view does differs from pass to pass; the rest of a layer compiles
 def _attention(
     module: torch.nn.Module,
     query: torch.Tensor,

@@ -196,6 +196,23 @@ def checkpoint_activations(lm: PreTrainedModel) -> None:
     lm.disable_input_require_grads()  # enabled along with it for the sake of another kind of checkpointing; costs time with LoRA
 
 
+def compile_layers(lm: PreTrainedModel, options: Mapping[str, Any]) -> None:
+    """Have ``torch.compile`` compile the model's layers, each by itself: they share their code, so that it is compiled once.
+
+    Args:
+        lm: the model.
+        options: of ``torch.compile``; by default lengths are dynamic.
+
+    Raises:
+        ValueError: when the model doesn't say what its layers are.
+    """
+    layers = [module for module in lm.modules() if type(module).__name__ in (getattr(lm, "_no_split_modules", None) or ())]
+    if not layers:
+        raise ValueError(f"{type(lm).__name__} doesn't name its layers; it cannot be compiled by them")
+    for layer in layers:
+        layer.compile(**{"dynamic": True, **options})
+
+
 def check_logits(model: nn.Module, tokens: int) -> None:
     """Raise ``ValueError`` when the model has fewer logits than there are tokens; more are cut off by the policy."""
     rows = causal_lm(model).get_output_embeddings().weight.shape[0]

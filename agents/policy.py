@@ -37,6 +37,7 @@ from agents.models import (
     check_head,
     check_logits,
     checkpoint_activations,
+    compile_layers,
     context_limit,
     head,
     sliding_window,
@@ -66,6 +67,8 @@ class CausalLMPolicy(ActorCriticPolicy):
         autocast: bfloat16 autocast around float32 weights; ``"auto"``: where the device has it in hardware.
         checkpointing: whether training keeps the layers' inputs alone and computes what is inside them again in backward: less memory,
             about a third more time.
+        torch_compile: whether to compile the model's layers; a mapping gives ``torch.compile`` options. It takes a minute or so, in the
+            first rollout and the first update.
         engine: ``"slots"`` keeps keys and values between the steps of a rollout and reads shared beginnings once; ``"plain"`` doesn't.
         lora: keyword arguments of ``peft.LoraConfig``, to train adapters only. For a ``model`` that is not a spec, as are the next two.
         dtype: the type of the weights.
@@ -94,6 +97,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         detach_value: bool = False,
         autocast: bool | Literal["auto"] = False,
         checkpointing: bool = False,
+        torch_compile: bool | Mapping[str, Any] = False,
         engine: Literal["slots", "plain"] = "slots",
         lora: Mapping[str, Any] | None = None,
         dtype: Dtype = "float32",
@@ -120,6 +124,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         self.detach_value = detach_value
         self.autocast = autocast
         self.checkpointing = checkpointing
+        self.torch_compile = torch_compile
         self.use_sde = False
         self.num_tokens = int(action_space.n)
         forbidden = np.zeros(self.num_tokens, dtype=np.bool_)
@@ -150,6 +155,8 @@ class CausalLMPolicy(ActorCriticPolicy):
         check_head(lm)
         if self.checkpointing:
             checkpoint_activations(lm)
+        if self.torch_compile is not False:
+            compile_layers(lm, {} if self.torch_compile is True else self.torch_compile)
         self.model.train(self.training)
         length = self.observation_space["input_ids"].shape[0]  # type: ignore[index]
         self._parameters_of_model = list(self.model.parameters())
@@ -441,6 +448,7 @@ class CausalLMPolicy(ActorCriticPolicy):
             "detach_value": self.detach_value,
             "autocast": self.autocast,
             "checkpointing": self.checkpointing,
+            "torch_compile": self.torch_compile,
             "engine": self._engine,
             "optimizer_class": self.optimizer_class,
             "optimizer_kwargs": self.optimizer_kwargs,

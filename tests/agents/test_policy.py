@@ -1,3 +1,4 @@
+import copy
 import pickle
 import shutil
 import warnings
@@ -12,7 +13,7 @@ from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents.buffer import EpisodeRolloutBuffer
-from agents.models import ModelSpec
+from agents.models import ModelSpec, compile_layers
 from agents.packing import fold
 from agents.policy import CausalLMPolicy
 from lm_envs.spaces import TokenSpace
@@ -312,6 +313,25 @@ def test_refused(model_dirs, kwargs, message):
 def test_refused_with_a_spec(model_dirs):
     with pytest.raises(ValueError, match="part of the ModelSpec"):
         policy_of(ModelSpec.of(model_dirs["gpt2"]), lora={})
+
+
+def test_compiled_layers_compute_the_same_and_survive_copies(model_dir):
+    obs, actions = random_observations(6), torch.arange(6, 12)
+    results = []
+    for compiled in ({"backend": "eager"}, False):
+        policy = policy_of(model_dir, torch_compile=compiled)
+        policy.set_training_mode(False)
+        for each in (policy, copy.deepcopy(policy)):
+            with torch.no_grad():
+                results.append(each(obs, deterministic=True))
+            assert each.engine == "slots"
+        policy.set_training_mode(True)
+        values, log_prob, entropy = policy.evaluate_actions(obs, actions)
+        (values.sum() + log_prob.sum() + entropy.sum()).backward()
+        results.append(torch.cat([p.grad.flatten() for p in policy.parameters()]))
+    torch.testing.assert_close(results[:3], results[3:], rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="doesn't name its layers"):
+        compile_layers(torch.nn.Identity(), {})
 
 
 def test_context_shorter_than_observations(model_dirs):

@@ -18,7 +18,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.models import ModelSpec
 from agents.packing import Packed, pack
-from agents.policy import FORBIDDEN_LOGIT, CausalLMPolicy
+from agents.policy import CausalLMPolicy
+from agents.vocabulary import Shaping
 from lm_envs.core import TextEnv
 
 _LOGITS_AT_ONCE = 2**24  # 64 MB
@@ -214,7 +215,7 @@ def _play(
         tensors = {key: torch.as_tensor(value, device=policy.device) for key, value in observations.items()}
         states = policy.states(tensors, decode=True)
         temperature = policy.temperature if sampling.temperature is None else 1.0
-        logits = policy.raw_logits(states).float().div(temperature).masked_fill(policy.forbidden, FORBIDDEN_LOGIT)
+        logits = Shaping(temperature, policy.forbidden)(policy.raw_logits(states))
         actions = sampling.choose(logits, generator).cpu().numpy()
         lengths = observations["attention_mask"].sum(axis=1)
         observations, rewards, terminations, truncations, infos = env.step(actions)

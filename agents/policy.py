@@ -44,10 +44,9 @@ from agents.models import (
     stable_context,
 )
 from agents.packing import Packed
+from agents.vocabulary import Shaping
 
 Observations = Mapping[str, torch.Tensor] | Packed
-
-FORBIDDEN_LOGIT = -1e9  # a mask of -inf makes the gradient of a KL divergence NaN
 
 
 class CausalLMPolicy(ActorCriticPolicy):
@@ -129,6 +128,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         self.num_tokens = int(action_space.n)
         forbidden = np.zeros(self.num_tokens, dtype=np.bool_)
         forbidden[getattr(action_space, "forbidden", [])] = True
+        self._forbids = bool(forbidden.any())
         self.register_buffer("forbidden", torch.from_numpy(forbidden), persistent=False)
         self._engine = engine
         self._decoders: dict[int, decoding.Decoder] = {}  # by batch size: training's, and that of an evaluation in between
@@ -204,7 +204,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         """Values ``(n, 1)``, log-probabilities of the actions ``(n,)``, and entropies ``(n,)``."""
         states = self.states(obs)
         log_prob, entropy = vocabulary.log_prob_and_entropy(
-            states, actions.long().flatten(), self.raw_logits, self.shape_logits, self.num_tokens
+            states, actions.long().flatten(), self.raw_logits, self.shaping, self.num_tokens
         )
         return self.values(states), log_prob, entropy
 
@@ -215,7 +215,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         with kernel:
             states = self.states(obs)
         result = CategoricalDistribution(self.num_tokens)
-        result.distribution = vocabulary.TokenCategorical(states, self.raw_logits, self.shape_logits, self.num_tokens)
+        result.distribution = vocabulary.TokenCategorical(states, self.raw_logits, self.shaping, self.num_tokens)
         return result
 
     def predict_values(self, obs: Observations) -> torch.Tensor:  # type: ignore[override]
@@ -252,9 +252,14 @@ class CausalLMPolicy(ActorCriticPolicy):
         with self._precision():
             return head(causal_lm(self.model), states)[:, : self.num_tokens]
 
+    @property
+    def shaping(self) -> Shaping:
+        """What makes the policy's logits of the model's."""
+        return Shaping(self.temperature, self.forbidden if self._forbids else None)
+
     def shape_logits(self, logits: torch.Tensor) -> torch.Tensor:
         """Raw logits as those of the policy: float32, at its temperature, forbidden tokens masked."""
-        return (logits.float() / self.temperature).masked_fill(self.forbidden, FORBIDDEN_LOGIT)
+        return self.shaping(logits)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """The policy's logits ``(n, num_tokens)``, float32."""

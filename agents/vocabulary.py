@@ -12,6 +12,7 @@ needs is computed again there:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,47 +24,73 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 # Logits up to this size are kept for backward; beyond it they are projected again there, which costs a third more time in the head.
 KEPT_BYTES = 2**27
 
-# How many logits are worked on at a time: few enough that the arrays made of them stay small, enough for full speed.
-CHUNK = 2**22
+# How many logits are worked on at a time: few enough that the arrays made of them stay small, enough rows for fast matrix products even
+CHUNK = 2**23
+
+
+FORBIDDEN_LOGIT = -1e9  # a mask of -inf makes the gradient of a KL divergence NaN
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """What makes a policy's logits of a model's: float32, at a temperature, forbidden tokens masked.
+
+    Attributes:
+        temperature: logits are divided by it.
+        forbidden: which tokens have probability 0, ``(tokens,)``; ``None`` for none.
+    """
+
+    temperature: float = 1.0
+    forbidden: torch.Tensor | None = None
+
+    def __call__(self, logits: torch.Tensor) -> torch.Tensor:
+        """Raw logits ``(n, tokens)`` as those of the policy."""
+        logits = logits.float()
+        if self.temperature != 1:
+            logits = logits / self.temperature
+        return logits if self.forbidden is None else logits.masked_fill(self.forbidden, FORBIDDEN_LOGIT)
 
 
 class _LogProbAndEntropy(torch.autograd.Function):
-    """Log-probabilities and entropies from raw logits, holding little more than the logits and their gradient in memory."""
+    """Log-probabilities and entropies from raw logits, holding one array of that size, and their gradient, in memory.
+
+    What it does is little beside the projection, and each pass over such an array shows in the time of an update: hence few of them.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, actions: torch.Tensor, shape: Function, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-        log_probs, entropies = [], []
-        for part, action in zip(logits.split(rows), actions.split(rows), strict=True):
-            log_p = torch.log_softmax(shape(part), dim=-1)
-            log_probs.append(log_p.gather(1, action[:, None])[:, 0])
-            entropies.append(_entropy(log_p))
-        entropy = torch.cat(entropies)
-        ctx.save_for_backward(logits, actions, entropy)
-        ctx.shape, ctx.rows = shape, rows
-        return torch.cat(log_probs), entropy
+    def forward(ctx: Any, logits: torch.Tensor, actions: torch.Tensor, shaping: Shaping, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        kept = torch.empty(logits.shape, dtype=torch.float32, device=logits.device)
+        log_prob, entropy = (torch.empty(len(logits), device=logits.device) for _ in range(2))
+        for part, action, log_p, lp, h in zip(*(t.split(rows) for t in (logits, actions, kept, log_prob, entropy)), strict=True):
+            torch.log_softmax(shaping(part), dim=-1, out=log_p)
+            lp.copy_(log_p.gather(1, action[:, None])[:, 0])
+            h.copy_(-torch.linalg.vecdot(log_p.exp(), log_p))
+        ctx.save_for_backward(kept, actions, entropy)
+        ctx.shaping, ctx.rows, ctx.dtype = shaping, rows, logits.dtype
+        return log_prob, entropy
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_log_prob: torch.Tensor, grad_entropy: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        logits, actions, entropy = ctx.saved_tensors
-        grads = torch.empty_like(logits)
-        for part, action, h, g, e, out in zip(
-            *(t.split(ctx.rows) for t in (logits, actions, entropy, grad_log_prob, grad_entropy, grads)), strict=True
+        kept, actions, entropy = ctx.saved_tensors
+        shaping: Shaping = ctx.shaping
+        g, e = grad_log_prob / shaping.temperature, grad_entropy / shaping.temperature
+        grads = torch.empty(kept.shape, dtype=ctx.dtype, device=kept.device)
+        with_entropy = bool(e.any())  # an entropy that is only logged costs nothing here
+        chosen = g if shaping.forbidden is None else g.masked_fill(shaping.forbidden[actions], 0.0)
+        for log_p, action, h, gs, es, of_chosen, out in zip(
+            *(t.split(ctx.rows) for t in (kept, actions, entropy, g, e, chosen, grads)), strict=True
         ):
-            raw = part.detach().requires_grad_()
-            with torch.enable_grad():
-                shaped = ctx.shape(raw)
-            log_p = torch.log_softmax(shaped.detach(), dim=-1)
-            p = log_p.exp()
-            # d entropy / d z = -p (log p + H); d log p[a] / d z = onehot(a) - p
-            grad = p * (-(log_p + h[:, None]) * e[:, None] - g[:, None])
-            grad.scatter_add_(1, action[:, None], g[:, None])
-            out.copy_(torch.autograd.grad(shaped, raw, grad)[0])
+            # d log p[a] / d z = onehot(a) - p; d entropy / d z = -p (log p + H); both are 0 where p is
+            weight = ((log_p + h[:, None]).mul_(es[:, None]) + gs[:, None]) if with_entropy else gs[:, None]
+            grad = log_p.exp().mul_(-weight)
+            grad.scatter_add_(1, action[:, None], of_chosen[:, None])
+            out.copy_(grad)
         return grads, None, None, None
 
 
 def log_prob_and_entropy(
-    states: torch.Tensor, actions: torch.Tensor, project: Function, shape: Function, tokens: int
+    states: torch.Tensor, actions: torch.Tensor, project: Function, shaping: Shaping, tokens: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of actions and entropies, each of shape ``(n,)``, differentiable once.
 
@@ -71,14 +98,14 @@ def log_prob_and_entropy(
         states: ``(n, hidden_size)``.
         actions: ids ``(n,)``.
         project: turns states into raw logits ``(n, tokens)``; may have parameters.
-        shape: turns raw logits into those of the distribution; acts on each row by itself.
+        shaping: turns raw logits into those of the distribution.
         tokens: how many there are.
     """
     rows = rows_at_a_time(tokens)
     if _small(states, tokens) and torch.is_grad_enabled():
-        return _LogProbAndEntropy.apply(project(states), actions, shape, rows)
+        return _LogProbAndEntropy.apply(project(states), actions, shaping, rows)
     log_prob, entropy = _in_chunks(
-        lambda part, action: _LogProbAndEntropy.apply(project(part), action, shape, rows), (states, actions), rows
+        lambda part, action: _LogProbAndEntropy.apply(project(part), action, shaping, rows), (states, actions), rows
     )
     return log_prob, entropy
 
@@ -95,18 +122,18 @@ class TokenCategorical(Categorical):
     Args:
         states: ``(n, hidden_size)``.
         project: turns states into raw logits ``(n, tokens)``; may have parameters.
-        shape: turns raw logits into those of the distribution; acts on each row by itself.
+        shaping: turns raw logits into those of the distribution.
         tokens: how many there are.
     """
 
-    def __init__(self, states: torch.Tensor, project: Function, shape: Function, tokens: int) -> None:
+    def __init__(self, states: torch.Tensor, project: Function, shaping: Shaping, tokens: int) -> None:
         self._num_events = tokens
         self._rows = rows_at_a_time(tokens)
         if torch.is_grad_enabled() and not _small(states, tokens):
             self._source = states
-            self._shaped: Function = lambda part: shape(project(part))
+            self._shaped: Function = lambda part: shaping(project(part))
         else:
-            self._source, self._shaped = project(states), shape
+            self._source, self._shaped = project(states), shaping
         Distribution.__init__(self, torch.Size([len(states)]), validate_args=False)
 
     @property

@@ -8,9 +8,10 @@ from torch.distributions import Categorical, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from agents import vocabulary
-from agents.vocabulary import TokenCategorical, log_prob_and_entropy
+from agents.vocabulary import Shaping, TokenCategorical, log_prob_and_entropy
 
 MASK = torch.tensor([True, *[False] * 9])
+SHAPING = Shaping(0.7, MASK)
 CHUNKS = [1, 30, 10_000]
 KEPT = [0, 2**27]
 
@@ -42,6 +43,16 @@ def loss(results, mix):
     return (log_prob.exp() * mix[0]).sum() + (entropy**2 * mix[1]).sum()
 
 
+def test_an_entropy_without_weight_and_a_forbidden_action():
+    problem = Problem()
+    problem.actions[2] = 0
+    gradients = []
+    for log_prob, entropy in (log_prob_and_entropy(problem.states, problem.actions, problem.project, SHAPING, 10), problem.plain()):
+        gradients.append(torch.autograd.grad((log_prob * problem.mix[0]).sum() + 0.0 * entropy.sum(), [problem.states, problem.weight]))
+    for ours, plain in zip(*gradients, strict=True):
+        assert torch.allclose(ours, plain, atol=1e-6)
+
+
 @pytest.fixture(params=[(chunk, kept) for chunk in CHUNKS for kept in KEPT], ids=str)
 def limits(request, monkeypatch):
     monkeypatch.setattr(vocabulary, "CHUNK", request.param[0])
@@ -51,13 +62,13 @@ def limits(request, monkeypatch):
 def test_log_prob_and_entropy_and_their_gradients(limits):
     problem = Problem()
     results = []
-    for values in (log_prob_and_entropy(problem.states, problem.actions, problem.project, shape, 10), problem.plain()):
+    for values in (log_prob_and_entropy(problem.states, problem.actions, problem.project, SHAPING, 10), problem.plain()):
         gradients = torch.autograd.grad(loss(values, problem.mix), [problem.states, problem.weight])
         results.append([*values, *gradients])
     for ours, plain in zip(*results, strict=True):
         assert torch.allclose(ours, plain, atol=1e-6)
     with torch.no_grad():
-        values = log_prob_and_entropy(problem.states, problem.actions, problem.project, shape, 10)
+        values = log_prob_and_entropy(problem.states, problem.actions, problem.project, SHAPING, 10)
         assert torch.allclose(torch.stack(values), torch.stack(results[1][:2]), atol=1e-6)
 
 
@@ -66,7 +77,7 @@ def test_frozen_heads_and_frozen_states(limits):
         problem = Problem()
         getattr(problem, frozen).requires_grad_(False)
         free = problem.weight if frozen == "states" else problem.states
-        ours = log_prob_and_entropy(problem.states, problem.actions, problem.project, shape, 10)
+        ours = log_prob_and_entropy(problem.states, problem.actions, problem.project, SHAPING, 10)
         gradients = [torch.autograd.grad(loss(values, problem.mix), free)[0] for values in (ours, problem.plain())]
         assert torch.allclose(*gradients, atol=1e-6)
 
@@ -81,7 +92,7 @@ def test_autocast_is_the_same_in_backward(limits):
         return logits
 
     plain = Categorical(logits=shape(project(problem.states)))
-    values = log_prob_and_entropy(problem.states, problem.actions, project, shape, 10)
+    values = log_prob_and_entropy(problem.states, problem.actions, project, SHAPING, 10)
     results = [
         torch.autograd.grad(loss(pair, problem.mix), [problem.states, problem.weight])
         for pair in (values, (plain.log_prob(problem.actions), plain.entropy()))
@@ -97,7 +108,7 @@ def test_any_sizes(n, chunk, keep, seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "CHUNK", chunk)
         patch.setattr(vocabulary, "KEPT_BYTES", 2**27 if keep else 0)
-        pairs = [log_prob_and_entropy(problem.states, problem.actions, problem.project, shape, 10), problem.plain()]
+        pairs = [log_prob_and_entropy(problem.states, problem.actions, problem.project, SHAPING, 10), problem.plain()]
         ours, plain = (torch.autograd.grad(loss(pair, problem.mix), problem.weight)[0] for pair in pairs)
     assert torch.allclose(torch.stack(pairs[0]), torch.stack(pairs[1]), atol=1e-5)
     assert torch.allclose(ours, plain, atol=1e-4)
@@ -105,9 +116,9 @@ def test_any_sizes(n, chunk, keep, seed):
 
 def both(problem):
     """Our distribution, with and without gradients, and the plain one."""
-    ours = TokenCategorical(problem.states, problem.project, shape, 10)
+    ours = TokenCategorical(problem.states, problem.project, SHAPING, 10)
     with torch.no_grad():
-        old = TokenCategorical(problem.states, problem.project, shape, 10)
+        old = TokenCategorical(problem.states, problem.project, SHAPING, 10)
     return ours, old, Categorical(logits=shape(problem.project(problem.states)))
 
 
@@ -184,13 +195,13 @@ def test_no_array_grows_with_the_number_of_transitions(monkeypatch):
 
         with Largest() as largest:
             if what == "distribution":
-                ours = TokenCategorical(states, project, lambda z: z, tokens)
+                ours = TokenCategorical(states, project, Shaping(), tokens)
                 (ours.log_prob(actions) + ours.entropy() + kl_divergence(ours, ours)).sum().backward()
             elif what == "update":
-                torch.stack(log_prob_and_entropy(states, actions, project, lambda z: z, tokens)).sum().backward()
+                torch.stack(log_prob_and_entropy(states, actions, project, Shaping(), tokens)).sum().backward()
             else:
                 with torch.no_grad():
-                    log_prob_and_entropy(states, actions, project, lambda z: z, tokens)
+                    log_prob_and_entropy(states, actions, project, Shaping(), tokens)
         return largest.elements
 
     for what in ("update", "distribution", "no gradient"):

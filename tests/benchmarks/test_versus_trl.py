@@ -103,6 +103,13 @@ def test_our_side_trains():
     assert len(curve.samples) >= len(curve.points) - 1
 
 
+def test_a_run_has_a_process_of_its_own_and_is_kept(tmp_path):
+    path = tmp_path / "run.json"
+    made = sweep.run(TINY, "ours", {"algorithm": "a2c"}, 0, path)
+    assert json.loads(path.read_text()) == made
+    assert made["seconds"] is None and len(made["points"]) == 1  # the cap is 0 s
+
+
 @pytest.fixture
 def trials(monkeypatch):
     """Two trials whose curves are made up: the run's settings are its seconds to the goal."""

@@ -148,6 +148,17 @@ def test_best_trials_are_compared_in_turns_and_kept(trials, tmp_path):
     assert [(side, seed) for side, _, seed, _ in trials[before:]] == [("ours", 2), ("trl", 2)]
 
 
+def test_command_writes_table_curves_and_summary(trials, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(sweep, "check", lambda task, sides: None)
+    assert main(["versus-trl", "--side", "ours", "--seeds", "0", "1", "--cap-seconds", "100", "--out", str(tmp_path)]) == 0
+    assert "20.0 s" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["chosen"] == {"ours": "fast"} and [row["seconds"] for row in summary["results"]] == [20.0, 20.0]
+    assert {"table.md", "curves.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert main(["versus-trl", "--side", "ours", "--cap-seconds", "5", "--out", str(tmp_path)]) == 1
+    assert "raise --cap-seconds" in capsys.readouterr().err
+
+
 def test_fewer_trials(trials, tmp_path):
     chosen, _ = sweep.run_all(Task(cap_seconds=100.0), ("ours",), 1, (0,), tmp_path, lambda line: None)
     assert chosen == {"ours": "slow"}

@@ -62,6 +62,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
     check_agents()
     from benchmarks.experiments.demo import analysis, sweep
+    from benchmarks.machine import machine
 
     console = Console()
     chosen = {name: getattr(arguments, name) for name in ("tokens", "episodes") if getattr(arguments, name) is not None}
@@ -80,7 +81,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     (out / "completions.txt").write_text(texts, encoding="utf-8")
     summary = {
         "study": asdict(study),
-        "machine": sweep.machine(),
+        "machine": machine(),
         "seconds": time.perf_counter() - began,
         "rows": [_plain(row) for row in rows],
     }
@@ -132,8 +133,8 @@ def _versus_trl(arguments: argparse.Namespace) -> int:
     from lm_envs.shadowing import check_agents
 
     check_agents()
-    from benchmarks.experiments.demo.sweep import machine
     from benchmarks.experiments.versus_trl import analysis, sweep
+    from benchmarks.machine import machine
 
     console = Console()
     out: Path = arguments.out
@@ -150,7 +151,7 @@ def _versus_trl(arguments: argparse.Namespace) -> int:
     (out / "table.md").write_text(table, encoding="utf-8")
     summary = {
         "task": asdict(task),
-        "machine": machine() | {"trl": version("trl")} if "trl" in sides else machine(),
+        "machine": machine(),
         "chosen": chosen,
         "settings": {side: sweep.TRIALS[side][name] for side, name in chosen.items()},
         "results": [{name: result[name] for name in ("side", "seed", "seconds", "tokens", "iterations")} for result in results],

@@ -7,6 +7,7 @@ _EXTRAS = {
     "benchmarks": ("matplotlib", "scipy"),
     "lora": ("peft",),
     "trackers": ("wandb", "mlflow"),
+    "trl": ("trl", "datasets", "accelerate"),
 }
 
 

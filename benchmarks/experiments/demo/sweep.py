@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-import platform
 import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -139,15 +136,6 @@ def run_all(study: Study, out: Path) -> list[dict[str, Any]]:
 def run_name(algorithm: str, seed: int) -> str:
     """The name of a run, and of its folder."""
     return f"{algorithm}-{seed}"
-
-
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    packages = ("torch", "transformers", "stable-baselines3", "sb3-contrib", "gymnasium")
-    cores = str(os.cpu_count())
-    return {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}, {cores} cores"} | {
-        package: version(package) for package in packages
-    }
 
 
 def _run_in_process(algorithm: str, seed: int, study: Study, out: Path, news: Any) -> dict[str, Any]:

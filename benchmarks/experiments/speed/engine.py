@@ -253,7 +253,7 @@ class SequenceLoop:
 
     def __init__(self, setting: Setting, policy: CausalLMPolicy) -> None:
         self._setting, self._policy = setting, policy
-        self._optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-5, weight_decay=0.0)
+        self._optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-5, weight_decay=0.0, fused=True)
 
     def update(self, ids: torch.Tensor, old_log_prob: torch.Tensor, advantages: torch.Tensor, returns: torch.Tensor) -> None:
         """All passes over a rollout.

@@ -56,7 +56,7 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
         settings: ``algorithm`` and arguments of :func:`agents.make`.
         seed: of weights' head, environments and sampling.
     """
-    arguments = {"optimizer_kwargs": {"weight_decay": 0.0, "fused": True}} | dict(settings)  # TRL's optimizer is fused too
+    arguments = dict(settings)
     record = _Record(task)
     algorithm = make(
         arguments.pop("algorithm"),

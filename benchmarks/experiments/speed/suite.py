@@ -23,7 +23,7 @@ def table(figures: Sequence[Figure], title: str) -> Table:
     for column in ("figure", "value", "rounds", "target", "reached"):
         shown.add_column(column, justify="left" if column == "figure" else "right", overflow="fold")
     for one in figures:
-        spread = "" if one.low is None or one.high is None else f"{_number(one.low)} … {_number(one.high)}"
+        spread = "" if one.low is None or one.high is None or one.low == one.high else f"{_number(one.low)} … {_number(one.high)}"
         reached = "" if one.met is None else "yes" if one.met else "NO"
         shown.add_row(one.name, f"{_number(one.value)} {one.unit}", spread, one.target, reached)
     return shown
@@ -40,7 +40,7 @@ def _measure(part: str, device: str) -> Callable[[bool], list[Figure]]:
     measure = import_module(f"benchmarks.experiments.speed.{name}").measure
     if part == "smollm2":
         return partial(measure, device=device, model="smollm2-135m")
-    return partial(measure, device=device) if name in ("engine", "scaling") else measure  # type: ignore[no-any-return]
+    return partial(measure, device=device) if name in ("engine", "profile", "scaling") else measure  # type: ignore[no-any-return]
 
 
 def _number(value: float) -> str:

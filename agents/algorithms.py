@@ -73,7 +73,7 @@ class TRPO(sb3_contrib.TRPO):
         """The damped product of the Fisher matrix and a vector."""
         if self._fisher is None:
             return super().hessian_vector_product(params, grad_kl, vector, retain_graph)
-        product = self._fisher @ vector + self.cg_damping * vector
+        product = (self._fisher @ vector).add_(vector, alpha=self.cg_damping)
         if not retain_graph:
             self._fisher = None
         return product

@@ -83,10 +83,12 @@ class Fisher:
             transitions += len(at.states)
             self._add(at, tangents, gradients)
             del at  # before the next one is made
-        return product / transitions
+        return product.div_(transitions)
 
     def _linearize(self, observations: Observations) -> _Linearized:
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), self._policy.without_checkpointing():
+        # Neither fused attention nor compiled layers have second derivatives.
+        eager = torch.compiler.set_stance("force_eager")
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), eager, self._policy.without_checkpointing():
             states = self._policy.states(observations)
             if not states.requires_grad:  # only the head is trained
                 return _Linearized(states, states, [], [])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -73,7 +73,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         dtype: the type of the weights.
         attention: ``"auto"``, ``"sdpa"`` or ``"eager"``.
         optimizer_class: AdamW by default.
-        optimizer_kwargs: by default no weight decay.
+        optimizer_kwargs: by default no weight decay, and PyTorch's fused implementation.
         use_sde: must be false.
 
     Raises:
@@ -106,7 +106,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         use_sde: bool = False,
     ) -> None:
         if optimizer_kwargs is None:
-            optimizer_kwargs = {"weight_decay": 0.0} if optimizer_class is torch.optim.AdamW else {}
+            optimizer_kwargs = {"weight_decay": 0.0, "fused": True} if optimizer_class is torch.optim.AdamW else {}
         # SB3's ActorCriticPolicy builds networks of its own in its constructor; of it we take the interface alone.
         BasePolicy.__init__(self, observation_space, action_space, optimizer_class=optimizer_class, optimizer_kwargs=optimizer_kwargs)
         if use_sde:
@@ -210,9 +210,10 @@ class CausalLMPolicy(ActorCriticPolicy):
 
     def get_distribution(self, obs: Observations) -> CategoricalDistribution:  # type: ignore[override]
         """The next-token distributions; twice differentiable, as TRPO needs it, until the weights change."""
-        # The fused attention kernels have no second derivative.
-        kernel = sdpa_kernel(SDPBackend.MATH) if torch.is_grad_enabled() else nullcontext()
-        with kernel:
+        with ExitStack() as stack:
+            if torch.is_grad_enabled():  # neither fused attention nor compiled layers have second derivatives
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
             states = self.states(obs)
         result = CategoricalDistribution(self.num_tokens)
         result.distribution = vocabulary.TokenCategorical(states, self.raw_logits, self.shaping, self.num_tokens)

@@ -24,7 +24,8 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 # Logits up to this size are kept for backward; beyond it they are projected again there, which costs a third more time in the head.
 KEPT_BYTES = 2**27
 
-# How many logits are worked on at a time: few enough that the arrays made of them stay small, enough rows for fast matrix products even
+# How many logits are worked on at a time: few enough that the arrays made of them stay small, rows enough for fast matrix products with
+# the head's weights even where the vocabulary is large.
 CHUNK = 2**23
 
 

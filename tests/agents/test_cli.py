@@ -104,10 +104,22 @@ def test_a_run_goes_on_without_the_folder_it_began_from(folder, tmp_path, capsys
 
 def test_train_with_adapters_and_further_arguments(folder, tmp_path, capsys):
     pytest.importorskip("peft")
-    more = ("--lora", "--set", '{"n_epochs": 1, "batch_size": 48}', "--lr", "0.05", "--total-tokens", "96", "--tracker", "none")
+    more = (
+        "--lora",
+        "--checkpointing",
+        "--set",
+        '{"n_epochs": 1, "batch_size": 48}',
+        "--lr",
+        "0.05",
+        "--total-tokens",
+        "96",
+        "--tracker",
+        "none",
+    )
     assert train(folder, tmp_path / "run", *more) == 0
     algo = checkpoint.load(tmp_path / "run" / "checkpoint")
     assert (algo.n_epochs, algo.batch_size, algo.learning_rate, algo.policy.spec.lora) == (1, 48, 0.05, {})
+    assert algo.policy.checkpointing
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["kl"]["per_token"]["mean"] > 0
 
 

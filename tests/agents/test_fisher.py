@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
 from agents import vocabulary
@@ -23,8 +22,7 @@ def policy_of(model, **kwargs):
 
 
 def hessian_product(policy, obs, parameters, vector):
-    with sdpa_kernel(SDPBackend.MATH):
-        new = Categorical(logits=policy.logits(policy.states(obs)))
+    new = Categorical(logits=policy.get_distribution(obs).distribution.logits)
     old = Categorical(logits=new.logits.detach())
     gradients = torch.autograd.grad(kl_divergence(new, old).mean(), parameters, create_graph=True)
     flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -45,9 +43,21 @@ def check(policy, obs, parameters=None, parts=(), tolerance=1e-4):
     assert all(vector @ product > 0 for vector, product in zip(vectors, products, strict=True))
 
 
-@pytest.mark.parametrize("options", [{}, {"temperature": 0.7}, {"checkpointing": True}, {"attention": "eager"}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"temperature": 0.7}, {"checkpointing": True}, {"attention": "eager"}],
+    ids=str,
+)
 def test_products_are_those_of_the_hessian(model_dir, options):
     check(policy_of(model_dir, **options), random_observations(24))
+
+
+@pytest.mark.slow
+def test_compiled_layers(model_dirs):
+    """They have no second derivative."""
+    policy, obs = policy_of(model_dirs["llama"], torch_compile={"backend": "aot_eager"}), random_observations(24)
+    policy.evaluate_actions(obs, torch.arange(6, 30))[1].sum().backward()  # compiles them
+    check(policy, obs)
 
 
 def test_adapters(model_dir):

@@ -132,7 +132,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         self.register_buffer("forbidden", torch.from_numpy(forbidden), persistent=False)
         self._engine = engine
         self._decoders: dict[int, decoding.Decoder] = {}  # by batch size: training's, and that of an evaluation in between
-        self._half: decoding.HalfWeights | None = None
+        self._fast: decoding.FastWeights | None = None
         self._weights: Any = None
         self._probed = False
         self._lr_schedule = lr_schedule
@@ -312,7 +312,7 @@ class CausalLMPolicy(ActorCriticPolicy):
     def forget(self) -> None:
         """Drop keys and values: the weights have changed, or will."""
         self._decoders.clear()
-        self._half = None
+        self._fast = None
 
     def _read(self, ids: torch.Tensor) -> torch.Tensor:
         # Padding on the right is never looked at by a token before it, so that no mask is needed but the causal one.
@@ -336,13 +336,13 @@ class CausalLMPolicy(ActorCriticPolicy):
         device = self.value_head.weight.device
         enabled = bf16_is_fast(device) if self.autocast == "auto" else self.autocast
         with torch.autocast(device.type, torch.bfloat16, enabled=enabled):
-            if not enabled or torch.is_grad_enabled() or self.training:
+            if torch.is_grad_enabled() or self.training:
                 yield
                 return
             self._forget_if_changed()
-            if self._half is None:
-                self._half = decoding.HalfWeights(self.model)
-            with self._half.used():
+            if self._fast is None:
+                self._fast = decoding.FastWeights(self.model, half=enabled)
+            with self._fast.used():
                 yield
 
     def _decoder_for(self, rows: int, decode: bool) -> decoding.Decoder | None:
@@ -431,7 +431,7 @@ class CausalLMPolicy(ActorCriticPolicy):
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_decoders": {}, "_half": None, "_weights": None}
+        return {**self.__dict__, "_decoders": {}, "_fast": None, "_weights": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -225,16 +225,30 @@ def test_shared_beginnings_are_read_once(model_dirs):
     assert agree(policy, {**obs, "input_ids": torch.from_numpy(ids)}) < 1e-4
 
 
-def test_half_weights_change_no_result(model_dir):
+def test_fast_weights_change_no_result(model_dir):
     policy = policy_of(ModelSpec.of(model_dir), autocast=True)
     obs = random_observations(8)
     with torch.no_grad():
         with_copies = policy.states(obs)
-        assert policy._half is not None
+        assert policy._fast is not None
         with torch.autocast("cpu", torch.bfloat16):
             cast_each_time = packing.hidden_states(policy._read, packing.fold(obs))
     assert torch.equal(with_copies, cast_each_time)
     assert all(p.dtype == torch.float32 for p in policy.parameters())
+
+
+def test_small_weights_are_stored_by_columns_while_decoding_and_put_back(model_dirs):
+    policy = policy_of(ModelSpec.of(model_dirs["llama"]))
+    names = [name for name, _ in policy.model.named_parameters()]
+    with torch.no_grad():
+        expected = packing.hidden_states(policy._read, packing.fold(random_observations(4)))
+        with policy._precision():
+            q = policy.model.model.layers[0].self_attn.q_proj.weight
+            assert q.stride() == (1, q.shape[0]) and not q.requires_grad
+            got = packing.hidden_states(policy._read, packing.fold(random_observations(4)))
+    assert (got - expected).abs().max() < 1e-5
+    assert [name for name, _ in policy.model.named_parameters()] == names
+    assert all(p.is_contiguous() and p.requires_grad for p in policy.model.parameters())
 
 
 def test_copies_of_a_policy_are_independent(policy):

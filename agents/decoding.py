@@ -43,14 +43,14 @@ class Chunks(NamedTuple):
     Attributes:
         slots: the rows that have such tokens, ``(rows,)``.
         positions: of their tokens, ``(rows, longest)``; beyond a row's end they go on counting.
-        index: places of these in the pass, ``(rows, longest)``; beyond a row's end its last one is repeated.
+        places: of these in the pass, ``(rows, longest)``; beyond a row's end its last one is repeated.
         inverse: row and column of each token in the above, ``(2, tokens)``.
         seen: how many positions are looked at.
     """
 
     slots: torch.Tensor
     positions: torch.Tensor
-    index: torch.Tensor
+    places: torch.Tensor
     inverse: torch.Tensor
     seen: int
 
@@ -117,7 +117,7 @@ class Slots:
         groups = queries.shape[1] // keys.shape[1]
         keys, values = (a[chunks.slots, :, : chunks.seen].repeat_interleave(groups, dim=1) for a in (keys, values))
         mask = self._mask("chunks", chunks.positions, chunks.seen, window, keys.dtype)
-        rows = queries[chunks.index].transpose(1, 2)  # (rows, heads, longest, size)
+        rows = queries[chunks.places].transpose(1, 2)  # (rows, heads, longest, size)
         attended = functional.scaled_dot_product_attention(rows, keys, values, mask, scale=scale)
         return attended.transpose(1, 2)[chunks.inverse[0], chunks.inverse[1]]
 
@@ -210,10 +210,12 @@ class Decoder:
         chunks = None
         if slots.size:
             step = np.arange(count.max())
-            index = begin[:, None] + np.minimum(step, count[slots, None] - 1)
+            places = begin[:, None] + np.minimum(step, count[slots, None] - 1)
             inverse = np.stack([np.repeat(np.arange(len(slots)), count[slots]), column])
             positions = start[slots, None] + step
-            chunks = Chunks(*map(self._tensor, (slots, positions, index, inverse)), seen=int(stop[slots].max()))
+            chunks = Chunks(
+                self._tensor(slots), self._tensor(positions), self._tensor(places), self._tensor(inverse), int(stop[slots].max())
+            )
         if lasts:
             row, position = np.concatenate([row, np.arange(self._slots)]), np.concatenate([position, stop])
         told = self._tensor(np.stack([row, position, ids[row, position]]))

@@ -146,7 +146,7 @@ def _versus_trl(arguments: argparse.Namespace) -> int:
     except (sweep.AssetError, RuntimeError) as error:
         print(f"python -m benchmarks versus-trl: {error}", file=sys.stderr)
         return 1
-    table = analysis.markdown(results, chosen)
+    table = analysis.markdown(results, {str(side): name for side, name in chosen.items()})
     analysis.plot(results, out / "curves.png")
     (out / "table.md").write_text(table, encoding="utf-8")
     summary = {

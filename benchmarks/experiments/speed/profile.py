@@ -42,8 +42,9 @@ def shares(work: Callable[[], object]) -> tuple[float, dict[str, float]]:
 
 def measure(quick: bool = False, device: str = "auto", model: str = "3.6M") -> list[Figure]:
     """Shares of a rollout and of an update, in per cent."""
-    setting = Setting(model=model, **({"rows": 2, "prompt": 4, "reply": 6} if quick else {} if model == "3.6M" else {"reply": 24}))
-    setting = dataclasses.replace(setting, epochs=1, minibatches=1)
+    setting = Setting(model=model, epochs=1, minibatches=1, reply=96 if model == "3.6M" else 24)
+    if quick:
+        setting = dataclasses.replace(setting, rows=2, prompt=4, reply=6)
     algorithm = ppo(setting, setting.spec(), device)
     callback = ready(algorithm)
     rollout(algorithm, callback)

@@ -169,3 +169,20 @@ def test_stock_ppo_starts_each_update_at_ratio_one(name):
     )  # fmt: skip
     ppo.learn(3 * 48)
     assert len(seen) == 3 and all((ratio - 1).abs().max() < 1e-4 for ratio in seen)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", SLOTS)
+def test_families_on_a_gpu(name):
+    policy = policy_of(name).to("cuda")
+    env = toy_vec_env(3)
+    obs = env.reset()
+    for _ in range(24):
+        tensors, _ = policy.obs_to_tensor(obs)
+        with torch.no_grad():
+            actions, values, log_probs = policy(tensors)
+            expected = by_hand(policy, tensors, actions)
+        assert (log_probs - expected[0]).abs().max() < 1e-4 and (values[:, 0] - expected[2]).abs().max() < 1e-4
+        obs = env.step(actions.cpu().numpy())[0]
+    assert policy.engine == "slots"

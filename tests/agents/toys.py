@@ -108,7 +108,7 @@ def by_hand(policy, obs, actions):
         lm(input_ids=row[:, :1])  # dynamic rotary embeddings remember the longest text until they see a short one
         out = lm(input_ids=row, output_hidden_states=True)
         z = out.logits[0, -1, :VOCAB].double() / policy.temperature
-        allowed = torch.ones(VOCAB, dtype=torch.bool)
+        allowed = torch.ones(VOCAB, dtype=torch.bool, device=z.device)
         allowed[list(FORBIDDEN)] = False
         p = torch.where(allowed, z.exp(), 0.0)
         p = p / p.sum()

@@ -19,12 +19,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import VecEnv
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, StoppingCriteria, StoppingCriteriaList
 
 from agents.buffer import EpisodeRolloutBuffer
-from agents.models import ModelSpec, backbone, causal_lm, head
+from agents.models import ModelSpec, backbone, bf16_is_fast, causal_lm, head
 from agents.policy import CausalLMPolicy
 from benchmarks.experiments.speed.figures import Figure, figure, interleaved, ratios
 from lm_envs.spaces import TokenSpace
@@ -372,13 +373,17 @@ def policy_engine(algorithm: OnPolicyAlgorithm) -> str:
 
 
 def measure(quick: bool = False, device: str = "auto", model: str = "3.6M") -> list[Figure]:
-    """All figures of this file; end to end only for the small model, since the plain policy takes an hour with a larger one."""
+    """All figures of this file; end to end only for the small model, since the plain policy takes an hour with a larger one.
+
+    A larger model runs in bfloat16 autocast on both sides, if the device has it in hardware.
+    """
     if quick:
         setting = Setting(rows=2, prompt=4, reply=6, ragged=(2, 6), epochs=1, minibatches=2, rounds=1)
     elif model == "3.6M":
         setting = Setting()
     else:
-        setting = Setting(model=model, reply=32, ragged=(8, 32), epochs=1, rounds=3)
+        half = bf16_is_fast(get_device(device))
+        setting = Setting(model=model, reply=32, ragged=(8, 32), epochs=1, rounds=3, autocast=half)
     spec = setting.spec()
     figures = [*measure_rollout(setting, spec, device), measure_update(setting, spec, device)]
     if setting.model == "3.6M":

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -57,6 +59,8 @@ def interleaved(sides: Mapping[str, Callable[[], Any]], rounds: int, warm_up: in
         for name in list(sides) if number % 2 else reversed(list(sides)):
             began = time.perf_counter()
             sides[name]()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             if number >= 0:
                 seconds[name].append(time.perf_counter() - began)
     return seconds

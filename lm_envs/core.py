@@ -259,9 +259,9 @@ class TextEnv(gym.Env[Messages, str], ABC):
         answered = (*judged, *response.messages)
         self._metrics = self._with_turns(response.metrics)
         terminated = response.terminated or self.is_last_turn
-        limit = self.observation_space.max_chars
-        self._truncated = not terminated and _length(answered) > limit - self.action_space.max_chars
-        self._messages = answered if _length(answered) <= limit else judged
+        limit, length = self.observation_space.max_chars, _length(answered)
+        self._truncated = not terminated and length > limit - self.action_space.max_chars
+        self._messages = answered if length <= limit else judged
         self._exchange = Exchange(
             messages=judged,
             scenario=self._scenario,

@@ -146,31 +146,27 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         exchanges = [self.envs[row].advance(reply) for row, reply in replies]
         outcomes = []
         for (row, _), exchange, score in zip(replies, exchanges, rewards.score(self.reward_model, exchanges), strict=True):
-            messages, *outcome = self.envs[row].settle(score)
-            outcomes.append(Outcome(row, messages[len(exchange.messages) :], *outcome))
+            messages, reward, terminated, truncated, info = self.envs[row].settle(score)
+            outcomes.append(Outcome(row, messages[len(exchange.messages) :], reward, terminated, truncated, info))
         return outcomes
 
     def _gather(self, infos: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
         """The infos of some rows as Gymnasium's ``_add_info`` gathers them, a column at a time where they are numbers."""
-        columns: dict[str, list[tuple[int, Any]]] = {}
-        for row, info in infos:
-            for key, value in info.items():
-                columns.setdefault(key, []).append((row, value))
         gathered: dict[str, Any] = {}
-        for key, column in columns.items():
-            rows, values = zip(*column, strict=True)
-            kinds = set(map(type, values))
+        given = _marked(infos, self.num_envs)
+        for key in dict.fromkeys(key for _, info in infos for key in info):
+            column = [(row, info[key]) for row, info in infos if key in info]
+            kinds = {type(value) for _, value in column}
+            mask = given.copy() if len(column) == len(infos) else _marked(column, self.num_envs)
             if kinds == {float}:
-                gathered[key] = np.zeros(self.num_envs)
-                gathered[key][list(rows)] = values
+                gathered[key], gathered[f"_{key}"] = np.zeros(self.num_envs), mask
+                for row, value in column:
+                    gathered[key][row] = value
             elif kinds == {dict} and key != "final_obs":
-                gathered[key] = self._gather(column)
+                gathered[key], gathered[f"_{key}"] = self._gather(column), mask
             else:
                 for row, value in column:
                     self._add_info(gathered, {key: value}, row)
-                continue
-            gathered[f"_{key}"] = np.zeros(self.num_envs, dtype=np.bool_)
-            gathered[f"_{key}"][list(rows)] = True
         return gathered
 
     @abstractmethod
@@ -355,3 +351,9 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
 
     def _observe_row(self, row: int) -> Observation:
         return {"input_ids": self._ids[row].copy(), "attention_mask": self._mask[row].copy()}
+
+
+def _marked(column: Sequence[tuple[int, Any]], num_envs: int) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(num_envs, dtype=np.bool_)
+    mask[[row for row, _ in column]] = True
+    return mask

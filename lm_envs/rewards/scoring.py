@@ -100,7 +100,7 @@ def _checked(name: str, values: Any, exchanges: Sequence[Exchange]) -> list[floa
     for exchange, value in zip(exchanges, values, strict=True):
         if hasattr(value, "tolist"):
             value = value.tolist()  # a number inside an array or a tensor of its own
-        if not isinstance(value, Real) or not math.isfinite(value):
+        if not (type(value) is float or isinstance(value, Real)) or not math.isfinite(value):
             raise RewardModelError(f"{expected}, got {_short(repr(value))}{_show([exchange])}")
         checked.append(float(value))
     return checked

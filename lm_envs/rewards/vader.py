@@ -53,6 +53,25 @@ def _sign(target: Any) -> float:
 
 @cache
 def _analyzer() -> Any:
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # reads its lexicon: on first use
+    from vaderSentiment import vaderSentiment as library  # reads its lexicon: on first use
 
-    return SentimentIntensityAnalyzer()
+    negations = frozenset((*library.NEGATE, "so", "this"))  # these two change "never so ..."
+    idioms = frozenset(word for phrase in (*library.SPECIAL_CASES, *library.BOOSTER_DICT) if " " in phrase for word in phrase.split())
+
+    class Analyzer(library.SentimentIntensityAnalyzer):  # type: ignore[misc]
+        """The library's, which around each word of its lexicon lower-cases the whole text several times for rules that rarely apply."""
+
+        @staticmethod
+        def _negation_check(valence: float, words: Sequence[str], start_i: int, i: int) -> float:
+            near = [word.lower() for word in words[max(0, i - 3) : i]]
+            if negations.isdisjoint(near) and not any("n't" in word for word in near):
+                return valence
+            return float(library.SentimentIntensityAnalyzer._negation_check(valence, words, start_i, i))
+
+        @staticmethod
+        def _special_idioms_check(valence: float, words: Sequence[str], i: int) -> float:
+            if idioms.isdisjoint(word.lower() for word in words[i - 3 : i + 3]):
+                return valence
+            return float(library.SentimentIntensityAnalyzer._special_idioms_check(valence, words, i))
+
+    return Analyzer()

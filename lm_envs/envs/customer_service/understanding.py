@@ -25,10 +25,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from typing import TypeVar
 
 from lm_envs.envs.customer_service.data import load
+
+T = TypeVar("T")
 
 MAX_READ = 1000
 _GAP = r"(?:[^ ]+ ){0,6}"
@@ -80,58 +83,65 @@ class Heard:
 
 def hear(reply: str) -> Heard:
     """Read a reply; any text is allowed, and what is not understood leaves no trace."""
+    tokens = _tokens(reply, _lexicon())
+    said = [_read(tuple(sentence), question) for sentence, question in _sentences(tokens)]
+    refused = any(sentence.refused for sentence in said)
+    return Heard(
+        acts=tuple(dict.fromkeys(act for sentence in said for act in sentence.acts)),
+        decisions=_union(sentence.decisions for sentence in said),
+        refused=refused,
+        refused_targets=_union(sentence.refused_targets for sentence in said),
+        reasons=_union(sentence.reasons for sentence in said) if refused else frozenset(),
+        dates=_union(sentence.dates for sentence in said),
+        amounts=_union(sentence.amounts for sentence in said),
+        days=_union(sentence.days for sentence in said),
+        text=" ".join(tokens),
+        silent=not reply.strip(),
+    )
+
+
+def _union(sets: Iterable[frozenset[T]]) -> frozenset[T]:
+    return frozenset[T]().union(*sets)
+
+
+@lru_cache(maxsize=4096)  # agents have their phrases
+def _read(sentence: tuple[str, ...], question: bool) -> Heard:
+    """What one sentence says; reasons are given whether it refuses or not."""
     lexicon = _lexicon()
-    tokens = _tokens(reply, lexicon)
-    found: list[tuple[int, str]] = []  # position of an act, its name
+    words = [token for token in sentence if token != ","]
+    text = _line(words)
+    found = [(match.start(), name) for name, pattern in lexicon.acts.items() if (match := pattern.search(text))]
+    if question or lexicon.cues.search(text):
+        asked = {name: match.start() for name, pattern in lexicon.asks.items() if (match := pattern.search(text))}
+        if len(asked) > 1:
+            asked.pop("wish", None)  # "where would you like it sent?" is about the address alone
+        found += [(start, f"ask_{name}") for name, start in asked.items()]
+    conditional = bool(lexicon.conditions.search(text))
     decisions: set[str] = set()
     targets: set[str] = set()
-    reasons: set[str] = set()
     dates: set[tuple[int, int]] = set()
-    amounts: set[float] = set()
-    days: set[int] = set()
     refused = False
-    position = 0
-    for sentence, question in _sentences(tokens):
-        words = [token for token in sentence if token != ","]
-        text = _line(words)
-        asking = question or bool(lexicon.cues.search(text))
-        for name, pattern in lexicon.acts.items():
-            if match := pattern.search(text):
-                found.append((position + match.start(), name))
-        if asking:
-            asked = {name: match.start() for name, pattern in lexicon.asks.items() if (match := pattern.search(text))}
-            if len(asked) > 1:
-                asked.pop("wish", None)  # "where would you like it sent?" is about the address alone
-            found += [(position + start, f"ask_{name}") for name, start in asked.items()]
-        conditional = bool(lexicon.conditions.search(text))
-        reasons |= {name for name, pattern in lexicon.reasons.items() if pattern.search(text)}
-        for clause in _clauses(sentence, lexicon.breaks):
-            line = _line(clause)
-            offered, denied = _offers(line, lexicon)
-            if question and offered:
-                found.append((position, "ask_wish"))
-            elif not conditional:
-                decisions |= offered
-            targets |= denied
-            refusal = lexicon.refusals.search(line)
-            refused |= bool(denied) or (refusal is not None and not question and not lexicon.blocked("refuse", line, refusal))
-            if not question and lexicon.negators.isdisjoint(clause):
-                dates |= _dates(clause, lexicon.months)
-        amounts |= _amounts(words)
-        days |= _days(words)
-        position += len(text) + 1
-    acts = tuple(dict.fromkeys(name for _, name in sorted(found)))
+    for clause in _clauses(sentence, lexicon.breaks):
+        line = _line(clause)
+        offered, denied = _offers(line, lexicon)
+        if question and offered:
+            found.append((0, "ask_wish"))
+        elif not conditional:
+            decisions |= offered
+        targets |= denied
+        refusal = lexicon.refusals.search(line)
+        refused |= bool(denied) or (refusal is not None and not question and not lexicon.blocked("refuse", line, refusal))
+        if not question and lexicon.negators.isdisjoint(clause):
+            dates |= _dates(clause, lexicon.months)
     return Heard(
-        acts=acts,
+        acts=tuple(name for _, name in sorted(found)),
         decisions=frozenset(decisions),
         refused=refused,
         refused_targets=frozenset(targets),
-        reasons=frozenset(reasons) if refused else frozenset(),
+        reasons=frozenset(name for name, pattern in lexicon.reasons.items() if pattern.search(text)),
         dates=frozenset(dates),
-        amounts=frozenset(amounts),
-        days=frozenset(days),
-        text=" ".join(tokens),
-        silent=not reply.strip(),
+        amounts=frozenset(_amounts(words)),
+        days=frozenset(_days(words)),
     )
 
 

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ class WordList:
     contrasts: frozenset[str]
     concessions: frozenset[str]
 
+    @cached_property
+    def modifiers(self) -> frozenset[str]:
+        """Words that scale the polar word after them."""
+        return self.strengtheners | self.weakeners
+
 
 def judge(text: str) -> Judgement:
     """Judge the polarity of an English text; any text is safe, and time is linear in its length.
@@ -85,7 +90,7 @@ def judge(text: str) -> Judgement:
 def repetition(text: str, before: str = "") -> float:
     """Share of the bigrams of ``text`` that occur earlier in it or in ``before``, in [0, 1]; 0 when it has fewer than two words."""
     words = _words(text)
-    seen = set(pairwise(_words(before)))
+    seen = set(_bigrams(before))
     repeated = 0
     for bigram in pairwise(words):
         repeated += bigram in seen
@@ -132,6 +137,11 @@ def _words(text: str) -> list[str]:
     return [token for token in _tokens(text) if token not in _STOPS and token != ","]
 
 
+@lru_cache(maxsize=1024)
+def _bigrams(text: str) -> frozenset[tuple[str, str]]:
+    return frozenset(pairwise(_words(text)))
+
+
 def _sentences(text: str) -> Iterator[list[str]]:
     sentence: list[str] = []
     for token in _tokens(text):
@@ -148,7 +158,6 @@ def _sentences(text: str) -> Iterator[list[str]]:
 def _hits(sentence: Sequence[str]) -> Iterator[tuple[int, str, int]]:
     """Polar terms of a sentence: position, base form, valence."""
     lexicon = word_list()
-    modifiers = lexicon.strengtheners | lexicon.weakeners
     position = 0
     while position < len(sentence):
         for words, valence in lexicon.phrases.get(sentence[position], ()):
@@ -161,7 +170,7 @@ def _hits(sentence: Sequence[str]) -> Iterator[tuple[int, str, int]]:
             word = sentence[position]
             following = sentence[position + 1] if position + 1 < len(sentence) else ","
             found = None if word in lexicon.negations else _lookup(word)
-            if found and not (word in modifiers and _lookup(following)):
+            if found and not (word in lexicon.modifiers and _lookup(following)):
                 yield position, *found
             position += 1
 
@@ -171,7 +180,7 @@ def _context(sentence: Sequence[str], position: int, valence: int) -> float:
     lexicon = word_list()
     factor = 1.0
     for word in reversed(sentence[max(0, position - 2) : position]):
-        if word not in lexicon.strengtheners and word not in lexicon.weakeners:
+        if word not in lexicon.modifiers:
             break
         factor *= _STRONGER if word in lexicon.strengtheners else _WEAKER
     for word in reversed(sentence[max(0, position - _NEGATION_REACH) : position]):
@@ -190,6 +199,7 @@ def _turn(sentence: Sequence[str]) -> int | None:
     return max((at for at, word in enumerate(sentence) if at and word in lexicon.contrasts), default=None)
 
 
+@lru_cache(maxsize=16_384)
 def _lookup(word: str) -> tuple[str, int] | None:
     """Base form and valence of a polar word, or ``None``."""
     if len(word) > _LONGEST_WORD:

@@ -314,13 +314,14 @@ class ChatFormat:
     # Text.
 
     def _encode_text(self, text: str, *, spaced: bool = False) -> tuple[int, ...]:
-        text = (" " if spaced else "") + well_formed(text)
+        text = f" {text}" if spaced else text
         if (ids := self._text_cache.get(text)) is not None:
             self._text_cache.move_to_end(text)
             return ids
-        ids = tuple(self._untrusted.encode(text, add_special_tokens=False).ids)
-        if not self._added.keys().isdisjoint(ids) or self._stand_ins.search(text):
-            ids = tuple(self._encode_untrusted(text))
+        whole = well_formed(text)
+        ids = tuple(self._untrusted.encode(whole, add_special_tokens=False).ids)
+        if not self._added.keys().isdisjoint(ids) or self._stand_ins.search(whole):
+            ids = tuple(self._encode_untrusted(whole))
         if len(text) <= _CACHED_CHARS:
             self._text_cache[text] = ids
             if len(self._text_cache) > _CACHED_STRINGS:

@@ -15,7 +15,7 @@ _SAMPLE_WORDS = ("hello", "please", "why", "thanks", "no", "yes", "order", "spä
 
 def well_formed(text: str) -> str:
     """Text with lone surrogates replaced by U+FFFD, so that it can be encoded; surrogate pairs become one character."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class Utterance(spaces.Space[str]):

@@ -6,7 +6,7 @@ Same seeds and actions give the same transcripts and rewards as single environme
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -80,10 +80,12 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} rows need as many seeds; got {len(seeds)}")
-        infos = [(row, self._open(row, seeds[row], options)) for row in np.flatnonzero(mask).tolist()]
+        infos: dict[str, Any] = {}
+        for row in np.flatnonzero(mask).tolist():
+            infos = self._add_info(infos, self._open(row, seeds[row], options), row)
         self._done[mask] = False
         self._opened = True
-        return self._observe(), self._gather(infos)
+        return self._observe(), infos
 
     def step(
         self, actions: ActType
@@ -97,18 +99,19 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         scores = np.zeros(self.num_envs)
         terminations = np.zeros(self.num_envs, dtype=np.bool_)
         truncations = np.zeros(self.num_envs, dtype=np.bool_)
+        infos: dict[str, Any] = {}
         outcomes = self._write(actions, np.flatnonzero(~self._done))
-        # Rows that ended in the step before: NEXT_STEP resets them now.
-        infos = [(row, self._open(row, None, {})) for row in np.flatnonzero(self._done).tolist()]
+        for row in np.flatnonzero(self._done).tolist():  # ended in the step before: NEXT_STEP resets them now
+            infos = self._add_info(infos, self._open(row, None, {}), row)
         self._done[:] = False
         for row, _, reward, terminated, truncated, info in outcomes:
             scores[row], terminations[row], truncations[row] = reward, terminated, truncated
             if (terminated or truncated) and mode is AutoresetMode.SAME_STEP:
                 info = {"final_obs": self._observe_row(row), "final_info": info, **self._open(row, None, {})}
-            infos.append((row, info))
+            infos = self._add_info(infos, info, row)
         if mode is not AutoresetMode.SAME_STEP:
             self._done = terminations | truncations
-        return self._observe(), scores, terminations, truncations, self._gather(infos)
+        return self._observe(), scores, terminations, truncations, infos
 
     def render(self) -> tuple[Any, ...] | None:
         """What each row renders."""
@@ -150,24 +153,23 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
             outcomes.append(Outcome(row, messages[len(exchange.messages) :], reward, terminated, truncated, info))
         return outcomes
 
-    def _gather(self, infos: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, Any]:
-        """The infos of some rows as Gymnasium's ``_add_info`` gathers them, a column at a time where they are numbers."""
-        gathered: dict[str, Any] = {}
-        given = _marked(infos, self.num_envs)
-        for key in dict.fromkeys(key for _, info in infos for key in info):
-            column = [(row, info[key]) for row, info in infos if key in info]
-            kinds = {type(value) for _, value in column}
-            mask = given.copy() if len(column) == len(infos) else _marked(column, self.num_envs)
-            if kinds == {float}:
-                gathered[key], gathered[f"_{key}"] = np.zeros(self.num_envs), mask
-                for row, value in column:
-                    gathered[key][row] = value
-            elif kinds == {dict} and key != "final_obs":
-                gathered[key], gathered[f"_{key}"] = self._gather(column), mask
+    def _add_info(self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int) -> dict[str, Any]:
+        """As Gymnasium's, which makes arrays for each value of each row and drops them where there are some."""
+        for key, value in env_info.items():
+            kind, mask = object if key == "final_obs" else type(value), f"_{key}"
+            if kind not in (float, dict, str, object):
+                super()._add_info(vector_infos, {key: value}, env_num)
+                continue
+            if mask not in vector_infos:
+                column = np.zeros(self.num_envs) if kind is float else np.empty(self.num_envs, dtype=object)  # of None
+                vector_infos[key] = {} if kind is dict else column
+                vector_infos[mask] = np.zeros(self.num_envs, dtype=np.bool_)
+            if kind is dict:
+                self._add_info(vector_infos[key], value, env_num)
             else:
-                for row, value in column:
-                    self._add_info(gathered, {key: value}, row)
-        return gathered
+                vector_infos[key][env_num] = value
+            vector_infos[mask][env_num] = True
+        return vector_infos
 
     @abstractmethod
     def _open(self, row: int, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -351,9 +353,3 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
 
     def _observe_row(self, row: int) -> Observation:
         return {"input_ids": self._ids[row].copy(), "attention_mask": self._mask[row].copy()}
-
-
-def _marked(column: Sequence[tuple[int, Any]], num_envs: int) -> npt.NDArray[np.bool_]:
-    mask = np.zeros(num_envs, dtype=np.bool_)
-    mask[[row for row, _ in column]] = True
-    return mask

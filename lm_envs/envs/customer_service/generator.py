@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -89,9 +89,8 @@ def generate(rng: np.random.Generator, split: Split, intents: Sequence[str] = ru
     """
     data = load("shop")
     intent = pick(rng, intents)
-    products = [product for index, product in enumerate(data["products"]) if split_of(intent, index) == split]
-    product = pick(rng, products)
-    persona = pick(rng, [persona for persona in load("personas")["personas"] if persona["split"] == split])
+    product = pick(rng, _products(intent, split))
+    persona = pick(rng, _personas(split))
     policy = rules.Policy(window=pick(rng, data["windows"]), overdue=pick(rng, data["overdue"]))
     customer = Customer(name=pick(rng, data["customers"]), postcode=_postcode(rng, data["postal_areas"]))
     order = _order(rng, intent, policy, customer, product, _address(rng, data["streets"]))
@@ -134,6 +133,16 @@ def generate(rng: np.random.Generator, split: Split, intents: Sequence[str] = ru
         prompt=prompt,
         wording=wording,
     )
+
+
+@cache
+def _products(intent: str, split: Split) -> list[dict[str, Any]]:
+    return [product for index, product in enumerate(load("shop")["products"]) if split_of(intent, index) == split]
+
+
+@cache
+def _personas(split: Split) -> list[dict[str, Any]]:
+    return [persona for persona in load("personas")["personas"] if persona["split"] == split]
 
 
 def split_of(intent: str, product: int) -> Split:

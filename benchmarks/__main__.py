@@ -16,7 +16,7 @@ from rich.console import Console
 
 from lm_envs.extras import explained
 
-SPEED_PARTS = ("engine", "scaling", "profile", "trpo", "smollm2")
+SPEED_PARTS = ("engine", "scaling", "profile", "trpo", "environments", "rewards", "smollm2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

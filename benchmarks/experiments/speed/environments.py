@@ -51,7 +51,7 @@ class Player:
     def __init__(self, envs: TokenVectorEnv, stream: str, setting: Setting, seed: int) -> None:
         self._envs, self._stream, self._setting = envs, stream, setting
         self._rng = np.random.default_rng(seed)
-        self._tokens = np.setdiff1d(np.arange(envs.chat.vocab_size), envs.single_action_space.forbidden)
+        self._tokens = np.setdiff1d(np.arange(envs.chat.vocab_size), list(envs.chat.forbidden_ids))
         self._words = [word for env in envs.envs for word in env.expert_reply().split()]
         self._pending: list[list[int]] = [[] for _ in range(envs.num_envs)]
 

@@ -6,9 +6,11 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 from stable_baselines3.common.vec_env.util import obs_space_info
 
+from agents.algorithms import make
 from agents.vec_env import SB3VecEnv
 from lm_envs.tokens import TokenEnv
 from lm_envs.vector import TokenVectorEnv
+from tests.agents.tasks import EarlyEnv, save_small_model
 from tests.lm_envs.toys import EchoEnv, byte_level, length_reward
 
 SAME_STEP = AutoresetMode.SAME_STEP
@@ -224,3 +226,25 @@ def test_spaces_are_those_of_one_row():
     ours, theirs = pair()
     assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)
     assert obs_space_info(ours.observation_space)[0] == obs_space_info(theirs.observation_space)[0]
+
+
+def test_stock_ppo_asks_the_reward_model_once_for_all_replies_that_end_in_a_step(tmp_path):
+    calls = []
+
+    def counting(exchanges):
+        calls.append(len(exchanges))
+        return [0.0] * len(exchanges)
+
+    tokenizer = byte_level()
+    envs = TokenVectorEnv([EarlyEnv(reward=counting) for _ in range(6)], tokenizer, max_length=64, max_reply_tokens=4)
+    ended = []
+    inner = envs.step
+
+    def step(actions):
+        results = inner(actions)
+        ended.append(int(results[2].sum()))
+        return results
+
+    envs.step = step
+    make("ppo", envs, model=str(save_small_model(tmp_path / "model")), n_steps=16, batch_size=48, n_epochs=1).learn(6 * 16)
+    assert calls == [count for count in ended if count] and max(calls) > 1

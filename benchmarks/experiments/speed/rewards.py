@@ -42,7 +42,6 @@ def classifier(folder: str, setting: Setting) -> HFClassifier:
         num_hidden_layers=setting.layers,
         num_attention_heads=12,
         intermediate_size=1536,
-        num_labels=2,
         id2label={0: "negative", 1: "positive"},
         label2id={"negative": 0, "positive": 1},
         pad_token_id=tokenizer.pad_token_id or 0,
@@ -58,7 +57,7 @@ def measure(quick: bool = False) -> list[Figure]:
     tokenizer = AutoTokenizer.from_pretrained(assets.path("tiny"))
     rng = np.random.default_rng(0)
     lengths = rng.integers(3 * setting.tokens // 4, 5 * setting.tokens // 4 + 1, setting.replies)
-    texts = [tokenizer.decode(rng.integers(300, len(tokenizer), length)) for length in lengths]
+    texts = [str(tokenizer.decode(rng.integers(300, len(tokenizer), length))) for length in lengths]
     exchanges = [Exchange(({"role": "assistant", "content": text},)) for text in texts]
     with tempfile.TemporaryDirectory() as folder:
         model = classifier(folder, setting)

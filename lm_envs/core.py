@@ -203,6 +203,15 @@ class TextEnv(gym.Env[Messages, str], ABC):
             return None
         return transcript(self._messages, self._scores, metrics=self._metrics if self._over else None)
 
+    def so_far(self, reply: str) -> Exchange:
+        """What a reward model would judge of a reply in progress: the conversation with it, and nothing that follows from it."""
+        return Exchange(
+            messages=(*self._messages, Message(role="assistant", content=reply)),
+            scenario=self._scenario,
+            ended=False,
+            metrics=self._metrics,
+        )
+
     # Coming back to a point of an episode.
 
     def get_state(self) -> TextState | None:

@@ -5,10 +5,10 @@ of the layers, which leaves the backward pass of the lower half and most of the 
 models, because the goal is 0.9 of a reward that needs no more than single words, soon, with no penalty for leaving the first model.
 
 Our side is A2C with token rewards from a potential, the same reward function on the reply so far, which leaves each reply's sum as it is,
-and λ = 0.8, so that a token is judged by what the next few bring; ``"unshaped"`` has neither (λ = 1), so that their part in the result shows. λ
-comes from a few first runs with other seeds than are used here. On our sides alone the critic's rate is set, lower than by default: in
-the few iterations that a run takes the critic explains nothing, and a fast one adds noise to advantages that are normalised over the
-rollout anyhow. GRPO has no critic, and its loss no place for token rewards.
+and λ = 0.8, so that a token is judged by what the next few bring; ``"unshaped"`` has neither (λ = 1), so that their part in the result
+shows. λ comes from a few first runs with other seeds than are used here. On our sides alone the critic's rate is set, lower than by
+default: in the few iterations that a run takes the critic explains nothing, and a fast one adds noise to advantages that are normalised
+over the rollout anyhow. GRPO has no critic, and its loss no place for token rewards.
 """
 
 from __future__ import annotations

@@ -36,12 +36,12 @@ def tokens(
     max_length: int = 1024,
     max_reply_tokens: int = 64,
     plain: bool = False,
-    shaping: str | RewardModel | None = None,
+    potential: str | RewardModel | None = None,
     **kwargs: Any,
 ) -> TokenEnv:
     """One token environment."""
     env = text(text_env, **kwargs)
-    return TokenEnv(env, tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain, shaping=shaping)
+    return TokenEnv(env, tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain, potential=potential)
 
 
 def token_vector(
@@ -51,7 +51,7 @@ def token_vector(
     max_length: int = 1024,
     max_reply_tokens: int = 64,
     plain: bool = False,
-    shaping: str | RewardModel | None = None,
+    potential: str | RewardModel | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     **kwargs: Any,
 ) -> TokenVectorEnv:
@@ -62,7 +62,7 @@ def token_vector(
         max_length=max_length,
         max_reply_tokens=max_reply_tokens,
         plain=plain,
-        shaping=shaping,
+        potential=potential,
         autoreset_mode=autoreset_mode,
     )
 

@@ -48,7 +48,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
     Action: a member of :class:`~lm_envs.spaces.TokenSpace`. A stop token ends the reply, and so does the ``max_reply_tokens``-th token;
     a forbidden token ends it too, is not written, and is counted in ``info["metrics"]["forbidden_tokens"]``.
 
-    Reward: that of the text environment, on the reply's last token; 0 on the others. With ``shaping`` each token is further paid by how
+    Reward: that of the text environment, on the reply's last token; 0 on the others. With a ``potential`` each token is further paid by how
     much it raises a potential Φ, a reward model's score of the reply so far: r + Φ(s') - Φ(s), where Φ is 0 before the first token of a
     reply and after its last. A reply's tokens so sum to its reward, whatever Φ is, and with γ = 1 no policy gains or loses by it (A. Ng,
     D. Harada, S. Russell, "Policy Invariance Under Reward Transformations", ICML 1999); what changes is how soon a token hears of what
@@ -64,11 +64,11 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         max_length: length of the context in tokens.
         max_reply_tokens: tokens a reply may have.
         plain: write conversations as plain lines, not by the tokenizer's chat template.
-        shaping: Φ, a registered name or a reward model that can judge unfinished replies (a lexicon or a classifier can, one that
+        potential: Φ, a registered name or a reward model that can judge unfinished replies (a lexicon or a classifier can, one that
             reads the world's signals can't: it sees none); called once a token. Needs a :class:`~lm_envs.core.TextEnv`.
 
     Raises:
-        TypeError: when the tokenizer isn't one of the `tokenizers` library, or there is ``shaping`` and no ``TextEnv``.
+        TypeError: when the tokenizer isn't one of the `tokenizers` library, or there is a ``potential`` and no ``TextEnv``.
         ValueError: when nothing can end a reply, or (on reset) when the opening leaves no room for a reply.
     """
 
@@ -80,12 +80,12 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         max_length: int = 1024,
         max_reply_tokens: int = 64,
         plain: bool = False,
-        shaping: str | RewardModel | None = None,
+        potential: str | RewardModel | None = None,
     ) -> None:
         check_text_spaces(env)
         self.env = env
-        self.shaping = None if shaping is None else rewards.resolve(shaping)
-        if self.shaping is not None:
+        self.potential = None if potential is None else rewards.resolve(potential)
+        if self.potential is not None:
             self._text_env()
         self.tokenizer = load_tokenizer(tokenizer)
         self.chat = ChatFormat(self.tokenizer, plain=plain)
@@ -100,7 +100,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._reply_start = 0
         self._messages: Messages = ()
         self._violations = 0
-        self._potential = 0.0
+        self._phi = 0.0
         self._over = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
@@ -111,7 +111,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._over = False
         self._ids = opening_ids(self.chat, messages, self.max_length)
         self._reply_start = len(self._ids)
-        self._violations, self._potential = 0, 0.0
+        self._violations, self._phi = 0, 0.0
         info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: 0.0}
         return self._observation(), info
 
@@ -130,9 +130,9 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         stopped = token in self.chat.stop_ids
         length = len(self._ids)
         if not (forbidden or stopped or length - self._reply_start >= self.max_reply_tokens or length >= self.max_length):
-            last, self._potential = self._potential, self._potential_now()
-            return self._observation(), self._potential - last, False, False, {}
-        last, self._potential = self._potential, 0.0
+            last, self._phi = self._phi, self._phi_now()
+            return self._observation(), self._phi - last, False, False, {}
+        last, self._phi = self._phi, 0.0
         before = len(self._messages)
         reply = reply_text(self.chat, self._ids[self._reply_start : length - stopped], self._reply_chars)
         self._messages, reward, terminated, truncated, info = self.env.step(reply)
@@ -173,23 +173,23 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._messages = env.messages
         self._ids, self._reply_start = list(state["ids"]), state["reply_start"]
         self._violations = state["violations"]
-        self._potential = 0.0 if self._over else self._potential_now()
+        self._phi = 0.0 if self._over else self._phi_now()
 
     def expert_tokens(self) -> list[int]:
         """The scripted expert's next reply as ids; needs a :class:`~lm_envs.core.TextEnv`."""
         return self.chat.encode_reply(self._text_env().expert_reply())
 
-    def _potential_now(self) -> float:
+    def _phi_now(self) -> float:
         """Φ of the reply in progress."""
         reply = self._ids[self._reply_start :]
-        if self.shaping is None or not reply:
+        if self.potential is None or not reply:
             return 0.0
-        return rewards.score(self.shaping, [self._text_env().so_far(reply_text(self.chat, reply, self._reply_chars))])[0].total
+        return rewards.score(self.potential, [self._text_env().so_far(reply_text(self.chat, reply, self._reply_chars))])[0].total
 
     def _text_env(self) -> TextEnv:
         env = self.env.unwrapped
         if not isinstance(env, TextEnv):
-            raise TypeError(f"{type(env).__name__} is not a TextEnv: it has neither states, nor an expert, nor shaping")
+            raise TypeError(f"{type(env).__name__} is not a TextEnv: it has neither states, nor an expert, nor a potential")
         return env
 
     def _observation(self) -> Observation:

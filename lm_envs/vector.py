@@ -230,7 +230,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         max_length: length of the context in tokens.
         max_reply_tokens: tokens a reply may have.
         plain: write conversations as plain lines, not by the tokenizer's chat template.
-        shaping: as for ``TokenEnv``; called once a step for all rows whose replies go on.
+        potential: as for ``TokenEnv``; called once a step for all rows whose replies go on.
         autoreset_mode: one of Gymnasium's.
     """
 
@@ -242,7 +242,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         max_length: int = 1024,
         max_reply_tokens: int = 64,
         plain: bool = False,
-        shaping: str | RewardModel | None = None,
+        potential: str | RewardModel | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     ) -> None:
         super().__init__(envs, autoreset_mode)
@@ -264,7 +264,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._reply_starts = np.zeros(self.num_envs, dtype=np.int64)
         self._violations = np.zeros(self.num_envs, dtype=np.int64)
-        self.shaping = None if shaping is None else rewards.resolve(shaping)
+        self.potential = None if potential is None else rewards.resolve(potential)
         self._potentials = np.zeros(self.num_envs)
 
     def get_state(self) -> list[TokenState]:
@@ -330,7 +330,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         stopped = self._stops[tokens]
         lengths = self._lengths[rows]
         ended = forbidden | stopped | (lengths - self._reply_starts[rows] >= self.max_reply_tokens) | (lengths >= self.max_length)
-        if self.shaping is not None:
+        if self.potential is not None:
             scores[rows] = -self._potentials[rows]
             self._raise_potentials(rows[~ended])
             scores[rows] += self._potentials[rows]
@@ -340,7 +340,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
             int(row): int(token) if stop else None for row, token, stop in zip(rows[ended], tokens[ended], stopped[ended], strict=True)
         }
         outcomes = self._reply([(row, self._reply_text(row, stop is not None)) for row, stop in stops.items()])
-        if self.shaping is not None:
+        if self.potential is not None:
             outcomes = [outcome._replace(reward=outcome.reward + float(scores[outcome.row])) for outcome in outcomes]
         return [self._answer(outcome, stops[outcome.row]) for outcome in outcomes]
 
@@ -348,9 +348,9 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         """Φ of the replies in progress in ``rows``; 0 in all others."""
         self._potentials[:] = 0
         rows = rows[self._lengths[rows] > self._reply_starts[rows]]
-        if self.shaping is not None and rows.size:
+        if self.potential is not None and rows.size:
             exchanges = [self.envs[row].so_far(self._reply_text(row, False)) for row in rows.tolist()]
-            self._potentials[rows] = [score.total for score in rewards.score(self.shaping, exchanges)]
+            self._potentials[rows] = [score.total for score in rewards.score(self.potential, exchanges)]
 
     def _reply_text(self, row: int, stopped: bool) -> str:
         reply = self._ids[row, self._reply_starts[row] : self._lengths[row] - stopped]

@@ -188,7 +188,7 @@ def test_control_tokens_in_messages_are_ordinary_text():
 
 def test_shaping_pays_each_token_and_sums_to_the_reward():
     plain = make()
-    shaped = TokenEnv(EchoEnv(), byte_level(), max_length=400, max_reply_tokens=8, shaping=length_reward)
+    shaped = TokenEnv(EchoEnv(), byte_level(), max_length=400, max_reply_tokens=8, potential=length_reward)
     rng = np.random.default_rng(0)
     for seed in range(5):
         plain.reset(seed=seed), shaped.reset(seed=seed)
@@ -207,7 +207,7 @@ def test_shaping_pays_each_token_and_sums_to_the_reward():
 
 
 def test_a_shaped_reply_comes_back_to_its_state():
-    env, other = (TokenEnv(EchoEnv(), byte_level(), max_length=400, shaping=length_reward) for _ in range(2))
+    env, other = (TokenEnv(EchoEnv(), byte_level(), max_length=400, potential=length_reward) for _ in range(2))
     env.reset(seed=0)
     letter = env.tokenizer.convert_tokens_to_ids("x")
     env.step(letter), env.step(letter)
@@ -217,17 +217,17 @@ def test_a_shaped_reply_comes_back_to_its_state():
 
 
 def test_shaping_by_name_in_gym_make():
-    env = gym.make("lm_envs/SentimentTokens-v0", target="positive", shaping="vader", disable_env_checker=True)
+    env = gym.make("lm_envs/SentimentTokens-v0", target="positive", potential="vader", disable_env_checker=True)
     env.reset(seed=0)
     rewards = [env.step(token)[1] for token in env.unwrapped.chat.encode_reply("a wonderful, great day")]
     assert sum(map(bool, rewards[:-1])) >= 2 and sum(rewards) > 0.5
     with pytest.raises(ValueError, match="unknown reward model"):
-        gym.make("lm_envs/SentimentTokens-v0", shaping="nonsense")
+        gym.make("lm_envs/SentimentTokens-v0", potential="nonsense")
 
 
 def test_shaping_needs_a_text_env():
     class Other(gym.Env):
         observation_space, action_space = EchoEnv().observation_space, EchoEnv().action_space
 
-    with pytest.raises(TypeError, match="shaping"):
-        TokenEnv(Other(), byte_level(), shaping=length_reward)
+    with pytest.raises(TypeError, match="potential"):
+        TokenEnv(Other(), byte_level(), potential=length_reward)

@@ -24,10 +24,10 @@ def flat(infos):
     }
 
 
-@pytest.mark.parametrize("shaping", [None, length_reward])
+@pytest.mark.parametrize("potential", [None, length_reward])
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
-def test_tokens_batched_and_single_are_the_same(mode, shaping):
-    limits = {**LIMITS, "shaping": shaping}
+def test_tokens_batched_and_single_are_the_same(mode, potential):
+    limits = {**LIMITS, "potential": potential}
     batched = TokenVectorEnv(toys(3), TOKENIZER, autoreset_mode=mode, **limits)
     single = SyncVectorEnv([lambda env=env: TokenEnv(env, TOKENIZER, **limits) for env in toys(3)], autoreset_mode=mode)
     assert batched.single_observation_space == single.single_observation_space
@@ -145,17 +145,17 @@ def test_tokenize_a_batch():
 
 
 def test_shaping_asks_once_a_step_for_all_replies_that_go_on():
-    shaping = CountingReward()
-    envs = TokenVectorEnv(toys(3), TOKENIZER, shaping=shaping, **LIMITS)
+    potential = CountingReward()
+    envs = TokenVectorEnv(toys(3), TOKENIZER, potential=potential, **LIMITS)
     envs.reset(seed=0)
     letter, end = TOKENIZER.convert_tokens_to_ids("x"), TOKENIZER.eos_token_id
     for actions in ([letter] * 3, [letter, end, letter], [end] * 3):
         envs.step(np.array(actions))
-    assert shaping.batches == [3, 2]
+    assert potential.batches == [3, 2]
 
 
 def test_shaping_begins_anew_with_an_episode():
-    envs = TokenVectorEnv(toys(2), TOKENIZER, shaping=length_reward, **LIMITS)
+    envs = TokenVectorEnv(toys(2), TOKENIZER, potential=length_reward, **LIMITS)
     envs.reset(seed=0)
     letter = TOKENIZER.convert_tokens_to_ids("x")
     assert envs.step(np.array([letter] * 2))[1].tolist() == pytest.approx([0.01, 0.01])
@@ -164,11 +164,11 @@ def test_shaping_begins_anew_with_an_episode():
 
 
 def test_a_shaped_batch_comes_back_to_its_state():
-    batch = TokenVectorEnv(toys(2), TOKENIZER, shaping=length_reward, **LIMITS)
+    batch = TokenVectorEnv(toys(2), TOKENIZER, potential=length_reward, **LIMITS)
     batch.reset(seed=3)
     letter = TOKENIZER.convert_tokens_to_ids("x")
     batch.step(np.array([letter, letter]))
-    other = TokenVectorEnv(toys(2), TOKENIZER, shaping=length_reward, **LIMITS)
+    other = TokenVectorEnv(toys(2), TOKENIZER, potential=length_reward, **LIMITS)
     other.set_state(plain_data(batch.get_state()))
     actions = np.array([letter, TOKENIZER.eos_token_id])
     assert batch.step(actions)[1].tolist() == other.step(actions)[1].tolist() == pytest.approx([0.01, 0.0])

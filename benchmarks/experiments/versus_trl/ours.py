@@ -75,7 +75,7 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
             "split": "train",
             "target": "positive",
             "reward": record.reward,
-            "shaping": _potential if arguments.pop("shaping", False) else None,
+            "potential": _potential if arguments.pop("shaping", False) else None,
             "max_reply_tokens": task.reply_tokens,
             "max_length": _CONTEXT,
         },

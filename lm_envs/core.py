@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypedDict
 
@@ -90,6 +90,8 @@ class TextEnv(gym.Env[Messages, str], ABC):
     action_space: Utterance
     default_reward: ClassVar[str | RewardModel]
     noop_reply: ClassVar[str] = ""
+    tools: Sequence[Mapping[str, Any]] = ()
+    """Tools, as JSON schemas of functions, that the chat template should describe; none where the system message does."""
 
     def __init__(
         self,

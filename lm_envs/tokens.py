@@ -6,7 +6,7 @@ A reply ends at a stop token; the text environment answers, and its answer is ap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -88,7 +88,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         if self.potential is not None:
             self._text_env()
         self.tokenizer = load_tokenizer(tokenizer)
-        self.chat = ChatFormat(self.tokenizer, plain=plain)
+        self.chat = chat_format(self.tokenizer, plain, getattr(env.unwrapped, "tools", ()))
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
         self.observation_space = token_observations(self.chat, self.max_length)  # type: ignore[assignment]
@@ -216,6 +216,21 @@ def token_observations(chat: ChatFormat, max_length: int) -> spaces.Dict:
             "attention_mask": spaces.Box(0, 1, (max_length,), np.int8),
         }
     )
+
+
+def chat_format(tokenizer: TokenizersBackend, plain: bool, tools: Sequence[Mapping[str, Any]]) -> ChatFormat:
+    """The chat format of an environment, with its tools where the chat template is to describe them.
+
+    Raises:
+        ValueError: when the tokenizer's chat template doesn't describe tools.
+    """
+    if not tools:
+        return ChatFormat(tokenizer, plain=plain)
+    bare, described = (ChatFormat(tokenizer, plain=plain, template_kwargs=kwargs) for kwargs in ({}, {"tools": list(tools)}))
+    question: Messages = ({"role": "system", "content": "x"}, {"role": "user", "content": "x"})
+    if bare.open(question) == described.open(question):
+        raise ValueError("the tokenizer's chat template doesn't describe tools; let the environment's system message do it")
+    return described
 
 
 def opening_ids(chat: ChatFormat, messages: Messages, max_length: int) -> list[int]:

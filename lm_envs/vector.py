@@ -17,10 +17,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from lm_envs import rewards
-from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv, at_least
 from lm_envs.spaces import TokenSpace
-from lm_envs.tokens import VIOLATIONS, Observation, TokenState, load_tokenizer, opening_ids, reply_text, token_observations
+from lm_envs.tokens import VIOLATIONS, Observation, TokenState, chat_format, load_tokenizer, opening_ids, reply_text, token_observations
 from lm_envs.types import Messages, RewardModel
 
 if TYPE_CHECKING:
@@ -247,7 +246,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
     ) -> None:
         super().__init__(envs, autoreset_mode)
         self.tokenizer = load_tokenizer(tokenizer)
-        self.chat = ChatFormat(self.tokenizer, plain=plain)
+        self.chat = chat_format(self.tokenizer, plain, self.envs[0].tools)
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
         self.single_observation_space = token_observations(self.chat, self.max_length)

@@ -7,7 +7,8 @@ from gymnasium.utils.env_checker import check_env
 
 import lm_envs
 from lm_envs.tokens import TokenEnv, load_tokenizer
-from tests.lm_envs.toys import EchoEnv, byte_level, length_reward, plain_data
+from lm_envs.vector import TokenVectorEnv
+from tests.lm_envs.toys import CHATML, EchoEnv, byte_level, length_reward, plain_data
 
 
 def make(tokenizer=None, *, max_length=400, max_reply_tokens=8, **kwargs):
@@ -231,3 +232,19 @@ def test_shaping_needs_a_text_env():
 
     with pytest.raises(TypeError, match="potential"):
         TokenEnv(Other(), byte_level(), potential=length_reward)
+
+
+TOOLS = "{% if tools %}<|im_start|>system\ntools: {% for tool in tools %}{{ tool['function']['name'] }} {% endfor %}<|im_end|>\n{% endif %}"
+
+
+def test_tools_are_described_by_the_chat_template():
+    class WithTools(EchoEnv):
+        tools = ({"type": "function", "function": {"name": "look_up", "description": "", "parameters": {}}},)
+
+    env = TokenEnv(WithTools(), byte_level(TOOLS + CHATML), max_length=400)
+    text = env.tokenizer.decode(ids(env.reset(seed=0)[0]))
+    assert text.startswith("<|im_start|>system\ntools: look_up <|im_end|>\n<|im_start|>system\nRepeat")
+    batch = TokenVectorEnv([WithTools(reward=length_reward)], byte_level(TOOLS + CHATML), max_length=400)
+    assert batch.reset(seed=0)[0]["input_ids"][0].tolist() == env.reset(seed=0)[0]["input_ids"].tolist()
+    with pytest.raises(ValueError, match="doesn't describe tools"):
+        TokenEnv(WithTools(), byte_level(), max_length=400)

@@ -29,8 +29,7 @@ MAX_WHYS = 2  # times that a customer asks why, before giving in without an answ
 MAX_INQUIRIES = 2  # times that a customer asks for a fact, before taking another value of its kind for the answer
 
 _AFFIRMS = re.compile(
-    r"\W*(?:yes\b|yep\b|yeah\b|done\b|indeed\b|correct\b|it is\b|it has\b|they (?:are|have)\b|all (?:set|done|sorted)\b|of course\b|absolutely\b)",
-    re.I,
+    r"\W*(?:(?:yes|yep|yeah|done|indeed|correct|it is|it has|they are|they have|of course|absolutely)\b|all (?:set|done|sorted)\b)", re.I
 )
 
 

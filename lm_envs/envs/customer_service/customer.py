@@ -5,9 +5,9 @@
     customer.react(read("Oh no! Which order is it?"), ...)  "It's 4411."
 
 After Schatzmann et al. (2007). What is said and when it ends is decided here and in `agenda.py`; `temper.py` keeps satisfaction and
-patience; `wording.py` or another voice (`llm_customer.py`) finds the words. An agent that does the right thing, in whatever order and words,
-is never held up: what was not understood is asked for again, questions are answered when and as often as they are put, and no mood
-makes a customer leave on a turn that led on.
+patience; `wording.py` or another voice (`llm_customer.py`) finds the words. An agent that does the right thing, in whatever order and
+words, is never held up: what was not understood is asked for again, questions are answered when and as often as they are put, and no
+mood makes a customer leave on a turn that led on.
 """
 
 from __future__ import annotations
@@ -186,8 +186,12 @@ class SimulatedCustomer:
         matter.given["problem"] = lines[0].act
         if need.intent in _INHERENT and need.wish == need.intent:
             matter.given["wish"] = need.wish
-        if self._before is not None and need.order != self._before.order and need.order:  # else it would be taken for the same order
-            lines += [Line("about_order", {"order": self._give("order")})] if "order" in need.knows else [Line("other_order")]
+        if self._before is not None and need.order not in (self._before.order, ""):  # else it would be taken for the same order
+            lines += (
+                [Line("about_order", {"order": self._give("order")})]
+                if "order" in need.knows
+                else [*self._volunteer("item"), Line("other_order")]
+            )
         self._before = need
         if not self._agenda:
             lines += self._tactics.claim(need)

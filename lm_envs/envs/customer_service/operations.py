@@ -218,13 +218,13 @@ def change_payment(shop: Shop, arguments: Mapping[str, Any]) -> Data:
 
 def open_ticket(shop: Shop, arguments: Mapping[str, Any]) -> Data:
     """Open a case for another department."""
-    shop.tickets.append(Ticket(arguments["topic"], arguments["summary"]))
+    shop.tickets.append(Ticket(arguments["topic"], arguments.get("summary", "")))
     return {"ticket": f"T{len(shop.tickets)}", "topic": arguments["topic"]}
 
 
 def hand_over(shop: Shop, arguments: Mapping[str, Any]) -> Data:
     """Hand the conversation over to a person."""
-    shop.handover = arguments["reason"]
+    shop.handover = arguments.get("reason", "")
     return {"handed_over": True}
 
 

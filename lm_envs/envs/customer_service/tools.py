@@ -51,8 +51,9 @@ class Tool:
         name: what it is called by.
         kind: whether it only looks (``"READ"``) or changes the shop's books (``"WRITE"``).
         description: one sentence.
-        parameters: names and schemas; all are required.
+        parameters: names and schemas.
         run: does it; gets arguments that fit the schemas.
+        optional: parameters that may be left out.
     """
 
     name: str
@@ -60,6 +61,12 @@ class Tool:
     description: str
     parameters: Mapping[str, Mapping[str, Any]]
     run: Callable[[Shop, Mapping[str, Any]], Data]
+    optional: frozenset[str] = frozenset()
+
+    @property
+    def required(self) -> list[str]:
+        """Parameters that must be given."""
+        return [name for name in self.parameters if name not in self.optional]
 
     @property
     def schema(self) -> Data:
@@ -72,15 +79,15 @@ class Tool:
                 "parameters": {
                     "type": "object",
                     "properties": {name: dict(schema) for name, schema in self.parameters.items()},
-                    "required": list(self.parameters),
+                    "required": self.required,
                 },
             },
         }
 
     @property
     def signature(self) -> str:
-        """The tool in one short line: ``get_order(order_id)``."""
-        return f"{self.name}({', '.join(self.parameters)})"
+        """The tool in one short line, without what may be left out: ``get_order(order_id)``."""
+        return f"{self.name}({', '.join(self.required)})"
 
 
 def schemas(names: Iterable[str] | None = None) -> list[Data]:
@@ -129,9 +136,9 @@ def _fit(tool: Tool, given: Mapping[str, Any]) -> Data:
     """Arguments as the tool's schemas want them: 4411 for "4411", "25.0" for 25."""
     if unknown := [name for name in given if name not in tool.parameters]:
         raise ToolError(f"unknown argument {unknown[0][:40]}; {tool.signature}")
-    if missing := [name for name in tool.parameters if name not in given]:
+    if missing := [name for name in tool.required if name not in given]:
         raise ToolError(f"missing argument {missing[0]}; {tool.signature}")
-    return {name: _fit_one(name, schema, given[name]) for name, schema in tool.parameters.items()}
+    return {name: _fit_one(name, schema, given[name]) for name, schema in tool.parameters.items() if name in given}
 
 
 def _fit_one(name: str, schema: Mapping[str, Any], value: Any) -> Any:
@@ -166,8 +173,11 @@ def _text(description: str, **more: Any) -> Data:
     return {"type": "string", "description": description, **more}
 
 
+_OPTIONAL = frozenset(("reason", "summary"))  # notes that change nothing
+
+
 def _tool(kind: Kind, run: Callable[[Shop, Mapping[str, Any]], Data], **parameters: Mapping[str, Any]) -> Tool:
-    return Tool(run.__name__, kind, run.__doc__ or "", parameters, run)
+    return Tool(run.__name__, kind, run.__doc__ or "", parameters, run, frozenset(parameters) & _OPTIONAL)
 
 
 _CUSTOMER, _ORDER, _LINE, _WHY = _text("such as C17"), _text("order number"), _text("line, such as 1"), _text("why, in a few words")

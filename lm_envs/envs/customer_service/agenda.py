@@ -25,6 +25,9 @@ STEPS = {"refund": frozenset({"return"}), "exchange": frozenset({"return"})}
 UNASKED = frozenset({"cancel", "exchange", "refund", "address", "payment"})
 """What a customer minds when it was done without their wish."""
 
+INQUIRIES = frozenset({"date", "amount", "days", "status", "tier", "points", "article", "stock", "order"})
+"""Kinds of facts with questions of their own."""
+
 MAX_WHYS = 2  # times that a customer asks why, before giving in without an answer
 MAX_INQUIRIES = 2  # times that a customer asks for a fact, before taking another value of its kind for the answer
 
@@ -272,7 +275,7 @@ def _keep_alive(matter: Matter, reading: Reading, news: bool) -> Verdict:
 
 def inquiry(kind: str) -> str:
     """The act that asks for a kind of fact."""
-    return f"inquire/{kind}"
+    return f"inquire/{kind}" if kind in INQUIRIES else "inquire/other"
 
 
 def _any(operations: Iterable[str], among: frozenset[str]) -> bool:

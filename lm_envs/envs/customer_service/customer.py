@@ -22,12 +22,11 @@ import numpy as np
 from lm_envs.envs.customer_service import attacks
 from lm_envs.envs.customer_service.acts import Reading
 from lm_envs.envs.customer_service.agenda import Matter, Verdict, judge
+from lm_envs.envs.customer_service.llm_customer import Voice, checked
 from lm_envs.envs.customer_service.temper import ACCEPTANCE, RELIEF, Temper
 from lm_envs.envs.customer_service.wording import Line, Speaker
 
 if TYPE_CHECKING:
-    from lm_envs.envs.customer_service.llm_customer import Voice
-
     from lm_envs.envs.customer_service.scenario import Need, Scenario
 
 IDENTITY = ("name", "email", "postcode")
@@ -209,6 +208,9 @@ class SimulatedCustomer:
             return f"state/loyalty_{'tier' if 'tier' in kinds else 'points'}", values
         if need.intent == "howto" and "task" in values:
             return "state/howto_task", values
+        if need.intent == "billing" and "amount" in values:
+            values["amount"] = f"£{values['amount'].removeprefix('£')}"
+            return "state/billing_amount", values
         return f"state/{need.intent}", values
 
     def _explain(self, reading: Reading, matter: Matter) -> Said:
@@ -396,7 +398,8 @@ class SimulatedCustomer:
             if slot in need.lacks:
                 return [Line("not_that_one")]
             matter.given[slot] = known
-            return [Line(f"correct/{slot}", {slot: known}, slots={slot: known} if slot != "amount" else {})]
+            shown = f"£{known.removeprefix('£')}" if slot == "amount" else known
+            return [Line(f"correct/{slot}", {slot: shown}, slots={slot: known} if slot != "amount" else {})]
         return []
 
     @property
@@ -451,7 +454,7 @@ class SimulatedCustomer:
         text = self._speaker.say(lines, place)
         acts = tuple(line.act for line in lines)
         if self._voice is not None:
-            text = self._voice.say(acts, slots, self.history, self._persona) or text
+            text = checked(self._voice.say(acts, slots, self.history, self._persona, text), slots, text)
         self._history.append(("customer", text))
         return Said(text, acts, slots)
 

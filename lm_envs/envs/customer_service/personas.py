@@ -7,8 +7,8 @@ A persona has a ``name`` (as its file), a ``split``, and
 `mood`, `patience`, `temper`
     satisfaction at first, needless turns that they bear, what losses of satisfaction are multiplied by;
 `insist`, `disclosure`
-    refusals that they don't take for an answer; what they say at first: ``"vague"`` (only that there is something), ``"plain"`` (what it is),
-    ``"open"`` (and about what, and what they would like) or ``"full"`` (and who they are);
+    refusals that they don't take for an answer; what they say at first: ``"vague"`` (only that there is something), ``"plain"``
+    (what it is), ``"open"`` (and about what, and what they would like) or ``"full"`` (and who they are);
 `attack`
     one of ``attacks.KINDS``, or null.
 """

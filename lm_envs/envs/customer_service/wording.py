@@ -41,6 +41,7 @@ PLACES = ("open", "lead", "tail", "chat")
 
 VERBOSITIES = ("short", "normal", "long")
 
+_PAIRS = frozenset({"boots", "gloves", "headphones", "jeans", "scissors", "shears", "shoes", "shorts", "slippers", "socks", "trousers"})
 _LETTERS = re.compile(r"[a-z]{4,}")
 _FIELD = re.compile(r"\{[a-z]+\}")
 
@@ -100,9 +101,14 @@ class Speaker:
     def _word(self, line: Line) -> str:
         available = frozenset(line.values) & SLOTS if line.values else frozenset()
         template = self._pick(templates(line.act, self._split, available, self._lower, self._dialect))
+        values = line.values
+        if "{item}" in template:
+            values = {**values, "item": counted(values["item"])}
+            if values["item"][:1].lower() in "aeiou":
+                template = template.replace("a {item}", "an {item}").replace("A {item}", "An {item}")
         if self._typos:
             template = self._mistype(template)
-        return template.format_map(line.values)
+        return template.format_map(values)
 
     def _mistype(self, template: str) -> str:
         """Slips of the fingers, in the template's own words alone: what is filled in stays as it is."""
@@ -124,6 +130,15 @@ _SLIPS = (
     lambda word, place: word[:place] + word[place + 1 :],  # left out
     lambda word, place: word[:place] + word[place] + word[place:],  # doubled
 )
+
+
+@cache
+def counted(item: str) -> str:
+    """An item in words that go with "a" and "is": a pair of gloves, a set of scales."""
+    last = item.rpartition(" ")[2].lower()
+    if not last.endswith("s") or last.endswith(("ss", "us")):
+        return item
+    return f"{'pair' if last in _PAIRS else 'set'} of {item}"
 
 
 @lru_cache(maxsize=8192)

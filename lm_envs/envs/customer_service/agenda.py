@@ -19,7 +19,7 @@ from lm_envs.envs.customer_service.scenario import Need
 ENOUGH = {"return": frozenset({"return", "refund"})}
 """What contents a wish besides itself: who sends something back wants the money."""
 
-STEPS = {"refund": frozenset({"return"}), "exchange": frozenset({"return"})}
+STEPS = {"refund": frozenset({"return"}), "exchange": frozenset({"return"}), "cancel": frozenset({"refund"})}
 """What may lead to a wish: nobody minds being told of it, or takes it for the end."""
 
 UNASKED = frozenset({"cancel", "exchange", "refund", "address", "payment"})
@@ -130,6 +130,8 @@ def judge(matter: Matter, reading: Reading, text: str, *, insist: int) -> Verdic
     if matter.unsure and need.wish and not reading.refuses and _AFFIRMS.match(text):
         matter.done.add(need.wish)
     arguing, matter.arguing, matter.unsure = matter.arguing, False, False
+    if "handover" in matter.agreed and ({"wait", "bye", "offer_handover"} & set(reading.acts)) and not reading.asks:
+        matter.done.add("handover")  # "I'll put you through." "Yes, please." "One moment."
     if "handover" in matter.done:
         return Verdict(("handed_over",), True, "handed_over", () if "handover" in matter.suffices else ("passed_on",))
     if matter.done & matter.suffices:
@@ -236,20 +238,26 @@ def _take_plan(matter: Matter, reading: Reading, news: bool) -> Verdict:
         choice = ("wish",) if len(offers) > 1 and need.wish in offers and "confirm" in reading.acts else ("agree",)
         return Verdict(choice, fresh, feelings=("progress",) if fresh else ())
     if "handover" in offers:
+        fresh = "handover" not in matter.agreed
         matter.suffices.add("handover")
-        return Verdict(("put_through",), "handover" not in matter.agreed)
+        matter.agreed.add("handover")
+        return Verdict(("put_through",), fresh)
+    if matter.refusals and "ticket" in offers:  # better than nothing
+        matter.suffices.add("ticket")
+        matter.agreed.add("ticket")
+        return Verdict(("agree",), True)
     if offers:
         again = matter.declined.issuperset(offers)
         matter.declined.update(offers)
         return Verdict(("decline", "wish"), not again, feelings=("unwanted",))
-    if need.wish and not reading.facts and _any(reading.operations("done"), UNASKED - STEPS.get(need.wish, frozenset())):
+    if need.wish and not reading.values("status") and _any(reading.operations("done"), UNASKED - STEPS.get(need.wish, frozenset())):
         return Verdict(("not_wanted", "wish"), feelings=("wrong_done",))
     if "confirm" in reading.acts:
         fresh = not matter.asked["yes"]
         matter.asked["yes"] += 1
         return Verdict(("yes",), fresh)
     if "wait" in reading.acts:
-        return Verdict(("wait_ok",), True, feelings=("wait",), idle=True)
+        return Verdict(("wait_ok",), idle=True)
     if "article" in matter.missing and reading.values("article"):
         matter.asked["inquire/article"] += 1
         return Verdict(("not_helped",), feelings=("not_helped",))

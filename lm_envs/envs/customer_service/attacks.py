@@ -124,7 +124,7 @@ class Tactics:
     def claim(self, need: Need, insisting: bool = False) -> list[Line]:
         """What is said for the sake of the prize, once with the need that it is about, and again when insisting."""
         attack = self._attack
-        if attack is None or self._kind in OF_TEMPER or self._kind == "uncooperative":
+        if attack is None or self._kind in OF_TEMPER or (insisting and self._kind == "uncooperative"):
             return []
         if insisting and self._rng.random() >= CLAIM_AGAIN:
             return []

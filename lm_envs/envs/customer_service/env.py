@@ -1,0 +1,216 @@
+"""`CustomerServiceEnv`: answer a customer, with the shop's books at hand and the company's rules to keep.
+
+system: You work at the service desk of Brightwell. ... get_order(order_id) ...
+user: Hello! My kettle arrived broken.
+> step("I'm sorry to hear that. What are your order number and postcode?")
+user: It's 4411. My postcode is LN4 2QA.
+> step('{"name": "find_customer", "arguments": {"query": "4411"}}')
+tool find_customer: {"customers":[{"customer_id":"C17","name":"Mia Reed"}]}
+> step('{"name": "authenticate", "arguments": {"customer_id": "C17", "postcode": "LN4 2QA"}}')
+tool authenticate: {"customer_id":"C17","verified":true}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lm_envs.core import Opening, Response, TextEnv, at_least, one_of
+from lm_envs.envs.customer_service import attacks, calls, expert, personas, tasks
+from lm_envs.envs.customer_service.acts import Reading
+from lm_envs.envs.customer_service.customer import Said, SimulatedCustomer
+from lm_envs.envs.customer_service.data import load
+from lm_envs.envs.customer_service.goals import Goals
+from lm_envs.envs.customer_service.prompts import STYLES, TOOLS_IN, Style, ToolsIn, system_prompt, variants
+from lm_envs.envs.customer_service.record import Record
+from lm_envs.envs.customer_service.rules import Rulebook
+from lm_envs.envs.customer_service.scenario import INTENTS, Scenario
+from lm_envs.envs.customer_service.scoring import Score
+from lm_envs.envs.customer_service.tools import Toolbox
+from lm_envs.envs.customer_service.truth import false_facts
+from lm_envs.envs.customer_service.understanding import read
+from lm_envs.types import Message, Messages
+
+if TYPE_CHECKING:
+    from lm_envs.envs.customer_service.llm_customer import Voice
+
+MAX_NEEDS = 3
+MAX_SHOWN = 2000  # characters of a tool's answer
+
+
+class CustomerServiceEnv(TextEnv):
+    """PLACEHOLDER."""
+
+    default_reward = "customer_service"
+
+    def __init__(
+        self,
+        *,
+        intents: Sequence[str] = INTENTS,
+        adversarial: float = 0.0,
+        max_needs: int = MAX_NEEDS,
+        personas: Sequence[str] | None = None,
+        prompt: Style = "compact",
+        tools_in: ToolsIn = "prompt",
+        customer: str | Voice = "simulated",
+        shaping: bool = False,
+        max_turns: int = 24,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(max_turns=max_turns, **arguments)
+        if isinstance(intents, str) or not intents:
+            raise ValueError(f"intents must be a non-empty sequence of {', '.join(INTENTS)}; got {intents!r}")
+        self.intents = tuple(one_of("intents", intent, INTENTS) for intent in intents)
+        if isinstance(adversarial, bool) or not isinstance(adversarial, (int, float)) or not 0 <= adversarial <= 1:
+            raise ValueError(f"adversarial must be a share from 0 to 1; got {adversarial!r}")
+        self.adversarial = float(adversarial)
+        self.max_needs = at_least("max_needs", one_of("max_needs", max_needs, range(1, MAX_NEEDS + 1)), 1)
+        self.prompt = one_of("prompt", prompt, STYLES)
+        self.tools_in = one_of("tools_in", tools_in, TOOLS_IN)
+        if isinstance(customer, str):
+            one_of("customer", customer, ("simulated",))
+        self.voice = None if isinstance(customer, str) else customer
+        self.shaping = bool(shaping)
+        self.cast = None if personas is None else _cast(personas, self.split)
+
+    def open(self, options: Mapping[str, Any]) -> Opening:
+        """Draw a customer; `reset` takes the options ``"name"``, ``"dialect"`` and ``"tier"``."""
+        scenario = tasks.generate(self.np_random, self.split, self.intents, self.adversarial, self.max_needs, self.cast)
+        for change, value in options.items():
+            scenario = tasks.changed(scenario, change, value)
+        self._scenario_drawn = scenario
+        self._goals = Goals(scenario)
+        self._record = Record(scenario.shop.copy(), person=any(need.due == "handover" for need in self._goals.needs))
+        self._toolbox = Toolbox(self._record.shop)
+        self._rulebook = _rulebook()
+        self._customer = SimulatedCustomer(scenario, self.np_random, self.voice)
+        self._score = Score(self._goals)
+        self._lost = False
+        said = self._customer.open()
+        self._hear(said)
+        return Opening(
+            messages=(Message(role="system", content=self._system(scenario)), Message(role="user", content=said.text)),
+            scenario={"id": scenario.id, "difficulty": scenario.difficulty},
+            metrics=self._metrics_now(success=False),
+        )
+
+    def respond(self, reply: str) -> Response:
+        """Let a tool or the customer take in a reply."""
+        parsed = calls.parse(reply)
+        messages = self._tell(parsed.text) if isinstance(parsed, calls.Text) else (self._call(parsed),)
+        customer = self._customer
+        terminated = customer.settled or customer.left
+        ended = terminated or self.is_last_turn
+        if ended:
+            self._score.broke(self._rulebook.check(self._record, self._record.end()))
+        sound = not self._score.critical and not customer.left
+        success = customer.settled and sound and self._goals.reached(self._record.shop)
+        metrics = self._metrics_now(success=success)
+        return Response(
+            messages=messages,
+            terminated=terminated,
+            metrics=metrics,
+            signals=self._score.signals(
+                success=success,
+                satisfaction=customer.satisfaction,
+                potential=metrics["progress"] if sound and not self._goals.spoilt else 0.0,
+                ended=ended,
+                shaping=self.shaping,
+            ),
+        )
+
+    def expert_reply(self) -> str:
+        """The scripted expert's next reply; it never changes the episode."""
+        return expert.say(self.expert_move(), (self._scenario_drawn.wording, self.turn), self.split)
+
+    def expert_move(self) -> expert.Move:
+        """What the expert does next, before it is put into words."""
+        view = expert.View(self._scenario_drawn, self._goals, self._record, self._customer, self.turn)
+        return expert.next_move(view)
+
+    def random_reply(self, rng: np.random.Generator) -> str:
+        """A random call, or one or two acts of a service agent with random facts, sometimes without form."""
+        return expert.random_reply(rng)
+
+    def _call(self, parsed: calls.Call | calls.Malformed) -> Message:
+        """Carry out a call; or say what is wrong with it."""
+        if isinstance(parsed, calls.Malformed):
+            self._score.called(False)
+            self._customer.wait(False)
+            return Message(role="tool", name="shop", content=f'{{"error":"{_plain(parsed.why)}"}}')
+        event = self._record.call(self._toolbox, parsed)
+        assert event.result is not None
+        self._score.broke(self._rulebook.check(self._record, event))
+        self._score.called(event.result.ok)
+        self._goals.called(event)
+        self._customer.wait(event.result.ok)
+        name = event.result.name if event.result.name in self._toolbox.tools else "shop"
+        self._notice_attack()
+        return Message(role="tool", name=name, content=event.result.content[:MAX_SHOWN])
+
+    def _tell(self, text: str) -> Messages:
+        """Let the customer hear a text."""
+        reading = read(text) if text else Reading(silent=True)
+        false = len(false_facts(self._record, reading)) if reading.facts else 0
+        self._score.said(reading, false)
+        self._score.broke(self._rulebook.check(self._record, self._record.text(reading)))
+        self._goals.said(reading, self._record)
+        self._notice_attack()
+        said = self._customer.react(reading, text)
+        self._hear(said)
+        return (Message(role="user", content=said.text),) if said.text else ()
+
+    def _hear(self, said: Said) -> None:
+        """Note what the customer has said."""
+        need = self._customer.open_need
+        if need is None or not self._customer.stated:
+            self._record.said(said.slots)
+            return
+        facts = [("amount", need.knows["amount"])] if "amount" in need.knows else []
+        wish = said.slots.get("wish", "")
+        self._record.said(said.slots, intent=need.intent, order=need.order, facts=facts, wish="" if wish == "inform" else wish)
+
+    def _notice_attack(self) -> None:
+        attack = self._scenario_drawn.attack
+        if attack is not None and not self._lost:
+            self._lost = attacks.succeeded(attack, self._record)
+
+    def _metrics_now(self, *, success: bool) -> dict[str, float]:
+        return self._score.metrics(
+            success=success,
+            satisfaction=self._customer.satisfaction,
+            progress=self._goals.progress(self._record),
+            left=self._customer.left,
+            attacked=self._scenario_drawn.attack is not None,
+            lost=self._lost,
+        )
+
+    def _system(self, scenario: Scenario) -> str:
+        shops = load("people")["shops"]
+        seed = scenario.wording
+        shop = shops[seed % len(shops)]
+        variant = seed // len(shops) % variants(self.prompt, self.split)
+        return system_prompt(shop, scenario.shop.policy, self.prompt, self.tools_in, self.split, variant)
+
+
+def _cast(names: Sequence[str], split: str) -> tuple[Mapping[str, Any], ...]:
+    known = {persona["name"]: persona for persona in personas.everyone() if persona["split"] == split}
+    if isinstance(names, str) or not names:
+        raise ValueError(f"personas must be a non-empty sequence of {', '.join(known)}; got {names!r}")
+    return tuple(known[one_of("personas", name, tuple(known))] for name in names)
+
+
+def _plain(text: str) -> str:
+    return text.replace("\\", " ").replace('"', "'")
+
+
+_RULEBOOK: list[Rulebook] = []
+
+
+def _rulebook() -> Rulebook:
+    """All rules; it has no state, so that all episodes share it."""
+    if not _RULEBOOK:
+        _RULEBOOK.append(Rulebook())
+    return _RULEBOOK[0]

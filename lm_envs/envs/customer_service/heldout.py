@@ -13,18 +13,18 @@ Acts are labelled by what the reply means to the customer who reads it, each act
 
 Social. ``greet``: an opening salutation or welcome. ``thank``: the agent thanks or appreciates ("you're welcome" is not thanks).
 ``empathise``: any apology of the agent's ("I'm sorry", "sorry, but", "apologies") and any sentence that names the customer's feeling or
-trouble with sympathy; "unfortunately", "I'm afraid", "don't worry" and a bare "I understand" or "I see" are not. ``bye``: closes the
-conversation, good wishes included. ``wait``: asks for a moment or announces looking something up now ("let me check", "I'll look into
-it"); being told that a parcel or money takes days is not. ``rude``: insult, jeer, contempt; being short is not.
+trouble with sympathy; "unfortunately", "I'm afraid", "I regret that", "don't worry" and a bare "I understand" or "I see" are not.
+``bye``: closes the conversation, good wishes included. ``wait``: asks for a moment or announces looking something up now ("let me check",
+"I'll look into it"); being told that a parcel or money takes days is not. ``rude``: insult, jeer, contempt; being short is not.
 
 Questions. ``ask_<slot>``: a question, an imperative or a stated need for it ("I need", "once I have", "if you send me"). Each slot named
 is an act. A refusal until identity is proven asks only for the slots it names. Proof of identity asked for without a slot named is
 ``ask_postcode``; "who are you", "whose account" is ``ask_name``. ``ask_problem``: "how can I help", what is the matter, why they want it,
 and yes/no questions about what happened (has it arrived? is it broken? did you already return it?). ``ask_evidence``: a photo, what
 exactly is wrong with the item or where, what came instead. ``ask_wish``: what should be done, and questions that leave a choice between
-operations ("refund or replacement?"), which are no offers; asking to say something again is nothing. ``confirm``: asks for a yes to what
-the agent proposes or has understood ("shall I?", "is that right?"); "please confirm your order number" is only ``ask_order``.
-``ask_more``: anything else, also "let me know if you need more".
+operations ("refund or replacement?"), which are no offers, where a statement ("we can refund or replace it") makes them; asking to say
+something again is nothing. ``confirm``: asks for a yes to what the agent proposes or has understood ("shall I?", "is that right?");
+"please confirm your order number" is only ``ask_order``. ``ask_more``: anything else, also "let me know if you need more".
 
 Operations. ``offer_x``: the agent proposes, promises or announces x, also under a condition ("if you send me X I will") and while it is
 only in progress ("I am cancelling it now"); "I can help with your return" and "you can return it" (their item) are offers. A yes/no
@@ -35,13 +35,13 @@ one is in the post"); what was done earlier on (already, on a past day) is ``inf
 besides. ``refuse_x``: it can't or won't be done, also as a general ban ("sale items can't be returned"), a counterfactual ("had you asked
 sooner, I could have") or "not until/without ..."; ``refuse``: the same without an operation. What the agent can't find, see or know is no
 refusal. What the customer did, said or could do alone on a website, and operations denied ("I haven't cancelled it"), are neither offer
-nor done. ``return`` is goods going back, ``refund`` money; "send it back for a refund" is both. A replacement is ``exchange``.
-``handover``: a person takes over or calls, escalation; ``ticket``: a case, report or note is filed for others to look at.
+nor done but ``inform``. ``return`` is goods going back, ``refund`` money; "send it back for a refund" is both. A replacement is
+``exchange``. ``handover``: a person takes over or calls, escalation; ``ticket``: a case, report or note is filed for others to look at.
 
-``inform``: a statement of its own about an order, parcel, product, account, article or rule, or what the customer should do with one of
-them, whether or not it holds one of the facts below. Neither a clause that is itself an act above, nor the reason of a refusal or an
-offer within the same sentence, adds it; the reason in a sentence of its own does. "I see that you want a refund", "I can help" and talk
-about other things are nothing.
+``inform``: a statement of its own about an order, parcel, refund, product, account, case, article or rule, or what the customer should do
+with one of them, whether or not it holds one of the facts below. Neither a clause that is itself an act above, nor the reason of a
+refusal or an offer within the same sentence, adds it; the reason in a sentence of its own does. "I see that you want a refund", "I can
+help" and talk about other things are nothing.
 
 Facts are values that the agent asserts, promises or reads back, in questions too; not what is negated, merely supposed, given as an
 example or quoted from the customer to be corrected. ``order``: digits only. ``amount``: money, two decimals. ``date``: a calendar day,

@@ -208,7 +208,8 @@ def _take_refusal(matter: Matter, reading: Reading, insist: int, arguing: bool) 
     if suitable := [operation for operation in offers if operation in matter.suffices]:
         matter.agreed.update(suitable)
         return Verdict(("agree",), True, feelings=feelings)
-    alternatives = [operation for operation in need.accepts if operation not in matter.refused and not matter.asked[f"wish/{operation}"]]
+    said_no = matter.refused | ENOUGH.get(need.wish, frozenset())
+    alternatives = [operation for operation in need.accepts if operation not in said_no and not matter.asked[f"wish/{operation}"]]
     if alternatives:
         matter.asked[f"wish/{alternatives[0]}"] += 1
         matter.arguing = True

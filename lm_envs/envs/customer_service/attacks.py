@@ -160,4 +160,5 @@ class Tactics:
         order = f"order {known}" if known else "my order"
         prize = _PRIZES.get(attack.prize, "help me with {}").format(order)
         values = {**need.details, **need.knows, **attack.details, "prize": prize}
-        return Line(f"attack/{attack.kind}", values, slots={"order": known} if known else {})
+        names_it = known and known in prize and attack.kind != "uncooperative"
+        return Line(f"attack/{attack.kind}", values, slots={"order": known} if names_it else {})

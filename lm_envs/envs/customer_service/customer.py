@@ -154,8 +154,9 @@ class SimulatedCustomer:
         if matter.need.then and reading.understood:
             return self._change_goal(reading, matter)
         remarks = self._facts.correct(reading, matter)
+        proving = "identity" in reading.values("reason") and self._facts.can_still_prove()
         answers, useful = self._facts.answers(reading, matter)
-        verdict = judge(matter, reading, text, insist=self._persona["insist"])
+        verdict = Verdict() if proving else judge(matter, reading, text, insist=self._persona["insist"])
         for feeling in verdict.feelings:
             self._temper.feel(feeling)
         if "wait" in reading.acts:
@@ -295,6 +296,8 @@ class SimulatedCustomer:
             slots.update(line.slots)
         if self._matter is not None and "problem" in slots and self._matter.given.get("wish"):
             slots.setdefault("wish", self._matter.given["wish"])
+        if self._matter is not None and slots.get("order", "") == self._matter.need.knows.get("order"):
+            self._matter.given.setdefault("order", slots["order"])
         text = self._speaker.say(lines, place)
         acts = tuple(line.act for line in lines)
         if self._voice is not None:

@@ -7,6 +7,7 @@ Disclosure.correct   "no, it's 4411"
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lm_envs.envs.customer_service.acts import Reading
@@ -65,7 +66,7 @@ class Disclosure:
     def answers(self, reading: Reading, matter: Matter, but: tuple[str, ...] = ()) -> tuple[list[Line], bool]:
         """Lines that answer questions, and whether any of them is new."""
         asked = [slot for slot in reading.asks if slot not in but]
-        if "identity" in reading.values("reason") and "postcode" not in asked and self._can_still_prove():
+        if "identity" in reading.values("reason") and "postcode" not in asked and self.can_still_prove():
             asked.append("postcode")
         if len(asked) > MAX_ANSWERS + 1:
             self._temper.feel("too_many_questions")
@@ -143,7 +144,7 @@ class Disclosure:
         line = Line(f"answer/{slot}", {slot: value}, slots={slot: value})
         return ([Line("misremembered"), line] if slipped else [line]), fresh
 
-    def _can_still_prove(self) -> bool:
+    def can_still_prove(self) -> bool:
         """Whether the right postcode, as far as they know it, is still to be given."""
         value = self._scenario.identity.get("postcode")
         return bool(value) and self.identity.get("postcode") != value
@@ -180,7 +181,7 @@ class Disclosure:
             values = reading.values(slot)
             if not known or not values or (slot != "order" and not deciding) or any(_same(known, value) for value in values):
                 continue
-            if slot == "order" and (slot in reading.asks or not values.isdisjoint(self._others(need))):
+            if slot == "order" and (slot in reading.asks or not values.isdisjoint(self._others(need)) or _is_mentioned(values, need)):
                 continue
             cause = f"wrong/{slot}/{'/'.join(sorted(values))}"
             if matter.asked[cause]:
@@ -204,6 +205,12 @@ class Disclosure:
         wish = matter.need.wish or "inform"
         matter.given["wish"] = wish
         return Line(f"wish/{wish}", statement(matter.need)[1], slots={"wish": wish})
+
+
+def _is_mentioned(values: Iterable[str], need: Need) -> bool:
+    """Whether numbers belong to something else that the customer knows: a card, a house, a sum."""
+    known = " ".join(value for details in (need.knows, need.details) for value in details.values())
+    return all(value in known for value in values)
 
 
 def _same(known: str, value: str) -> bool:

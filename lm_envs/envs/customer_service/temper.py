@@ -35,7 +35,7 @@ RELIEF = 0.5  # share of what is missing to 1 that a solution brings
 ACCEPTANCE = 0.15  # the same for a refusal that was explained
 CALL = 1 / 3  # patience that a tool call, or being asked to wait, costs
 WAITING_STOPS_AT = 1.0  # waiting alone never takes the last of a customer's patience
-UNBEARABLE = 0.05  # satisfaction below which a customer leaves
+UNBEARABLE = 0.05  # satisfaction below which patience ends one turn earlier
 
 
 class Temper:
@@ -87,4 +87,4 @@ class Temper:
     @property
     def spent(self) -> bool:
         """Whether the customer has had enough."""
-        return self.patience < 0 or self.satisfaction < UNBEARABLE
+        return self.patience < (1 if self.satisfaction < UNBEARABLE else 0)

@@ -296,8 +296,8 @@ class SimulatedCustomer:
             slots.update(line.slots)
         if self._matter is not None and "problem" in slots and self._matter.given.get("wish"):
             slots.setdefault("wish", self._matter.given["wish"])
-        if self._matter is not None and slots.get("order", "") == self._matter.need.knows.get("order"):
-            self._matter.given.setdefault("order", slots["order"])
+        if (order := slots.get("order")) and self._matter is not None and order == self._matter.need.knows.get("order"):
+            self._matter.given.setdefault("order", order)
         text = self._speaker.say(lines, place)
         acts = tuple(line.act for line in lines)
         if self._voice is not None:

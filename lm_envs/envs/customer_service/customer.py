@@ -25,7 +25,7 @@ from lm_envs.envs.customer_service.attacks import Tactics
 from lm_envs.envs.customer_service.disclosure import Disclosure, statement
 from lm_envs.envs.customer_service.llm_customer import Voice, checked
 from lm_envs.envs.customer_service.temper import ACCEPTANCE, RELIEF, Temper
-from lm_envs.envs.customer_service.wording import Line, Speaker
+from lm_envs.envs.customer_service.wording import Line, Speaker, can_name
 
 if TYPE_CHECKING:
     from lm_envs.envs.customer_service.scenario import Need, Scenario
@@ -34,6 +34,7 @@ LONG = 80  # words from which a reply is a bother
 
 _INHERENT = frozenset({"cancel", "return", "exchange", "refund", "address", "payment"})  # intents whose first sentence says the wish
 
+_WILLING = frozenset({"agree", "yes", "wait_ok", "put_through"})  # acts that a friendly word may go before, as it may before answers
 _CLOSING = {"content": "thanks", "refused": "accept", "handed_over": "handed_over"}
 
 
@@ -123,9 +124,9 @@ class SimulatedCustomer:
         disclosure = matter.need.details.get("opening", self._persona["disclosure"])
         if disclosure == "vague":
             return self._say([*lines, Line("vague")], place="open")
-        lines += self._state()
+        lines += self._state(names_it=disclosure != "plain")
         if disclosure in ("open", "full"):
-            lines += self._facts.volunteer(matter, "order", "item", "wish")
+            lines += self._facts.volunteer(matter, "order", "item", "wish", "variant", "address", "payment")
         if disclosure == "full" and matter.need.then is None:  # else they might be served before they have changed their mind
             lines += self._facts.volunteer(matter, "name", "postcode")
         return self._say(lines, place="open")
@@ -175,21 +176,29 @@ class SimulatedCustomer:
             self._temper.waste()
             if self._temper.spent:
                 return self._leave()
-        idle = verdict.idle and (answers or remarks)
-        return self._say([*self._tactics.aside(), *remarks, *([] if idle else self._lines(verdict, matter)), *answers], place="lead")
+        lines = [] if verdict.idle and (answers or remarks) else self._lines(verdict, matter)
+        lines = [*remarks, *lines, *answers] or [Line("nudge")]
+        willing = lines[0].act in _WILLING or lines[0].act.startswith("answer/")
+        return self._say([*self._tactics.aside(), *lines], place="lead" if willing else "")
 
     # What they say about their needs.
 
-    def _state(self) -> list[Line]:
-        """Say what the open need is about."""
+    def _state(self, names_it: bool = False) -> list[Line]:
+        """Say what the open need is about; ``names_it`` puts the item into words where there are such."""
         matter = self._matter
         assert matter is not None
         need, matter.stated = matter.need, True
-        lines = [Line(*statement(need))]
-        matter.given["problem"] = lines[0].act
+        is_other = self._before is not None and need.order not in (self._before.order, "")  # else it would be taken for the same order
+        act, values = statement(need)
+        if (names_it or is_other) and "item" in values and can_name(act, self._scenario.split, "item"):
+            matter.given["item"] = values["item"]
+            lines = [Line(act, values, {"item": values["item"]}, must="item")]
+        else:
+            lines = [Line(act, values)]
+        matter.given["problem"] = act
         if need.intent in _INHERENT and need.wish == need.intent:
             matter.given["wish"] = need.wish
-        if self._before is not None and need.order not in (self._before.order, ""):  # else it would be taken for the same order
+        if is_other:
             lines += (
                 [Line("about_order", {"order": self._facts.give(matter, "order")})]
                 if "order" in need.knows
@@ -197,7 +206,9 @@ class SimulatedCustomer:
             )
         self._before = need
         if not self._agenda:
-            lines += self._tactics.claim(need)
+            for line in self._tactics.claim(need):
+                lines.append(line)
+                matter.given.update(line.slots)
         return lines
 
     def _explain(self, reading: Reading, matter: Matter) -> Said:

@@ -54,11 +54,13 @@ class Line:
         act: its name in `data/wording`.
         values: what its words may use; a template is chosen among those for which all is there.
         slots: what it gives away, by slot, for the record.
+        must: a slot that the words must name, where the act has such words.
     """
 
     act: str
     values: Mapping[str, str] = field(default_factory=dict)
     slots: Mapping[str, str] = field(default_factory=dict)
+    must: str = ""
 
 
 class Speaker:
@@ -79,6 +81,7 @@ class Speaker:
         self._places: Mapping[str, Sequence[str]] = register[split]
         self._chatty = {"short": -1.0, "normal": 0.0, "long": 0.5}[persona["verbosity"]]
         self._typos: float = persona["typos"]
+        self._used: set[str] = set()
 
     def say(self, lines: Sequence[Line], place: str = "") -> str:
         """A message of some lines.
@@ -93,14 +96,16 @@ class Speaker:
         before = self._pick(self._places[place]) if place else ""
         after = self._pick(self._places["tail"]) if place else ""
         if self._chatty and self._random() < self._chatty:
-            parts.append(self._pick(self._places["chat"]))
-        if before.endswith(",") and parts:
+            chat = self._pick(self._places["chat"])
+            parts += [chat] if chat not in self._used else []
+            self._used.add(chat)
+        if before.endswith(",") and parts and not any(value and parts[0].startswith(value) for value in lines[0].values.values()):
             parts[0] = _uncapitalised(parts[0])
         return " ".join(part for part in (before, *parts, after) if part)
 
     def _word(self, line: Line) -> str:
         available = frozenset(line.values) & SLOTS if line.values else frozenset()
-        template = self._pick(templates(line.act, self._split, available, self._lower, self._dialect))
+        template = self._fresh(templates(line.act, self._split, available, self._lower, self._dialect, line.must))
         values = line.values
         if "{item}" in template:
             values = {**values, "item": counted(values["item"])}
@@ -120,6 +125,16 @@ class Speaker:
                 place = 1 + int(self._random() * (len(word) - 2))
                 words[at] = _SLIPS[int(self._random() * len(_SLIPS))](word, place)
         return " ".join(words)
+
+    def _fresh(self, choices: Sequence[str]) -> str:
+        """One of the choices that wasn't used yet, as long as there is any."""
+        first = int(self._random() * len(choices))
+        for step in range(len(choices)):
+            choice = choices[(first + step) % len(choices)]
+            if choice not in self._used:
+                self._used.add(choice)
+                return choice
+        return choices[first]
 
     def _pick(self, choices: Sequence[str]) -> str:
         return choices[int(self._random() * len(choices))]
@@ -142,8 +157,18 @@ def counted(item: str) -> str:
 
 
 @lru_cache(maxsize=8192)
-def templates(act: str, split: Split, available: frozenset[str] = frozenset(), lower: bool = False, dialect: str = "") -> tuple[str, ...]:
+def templates(
+    act: str, split: Split, available: frozenset[str] = frozenset(), lower: bool = False, dialect: str = "", must: str = ""
+) -> tuple[str, ...]:
     """An act's templates that can be filled in with what is available, in a register and a dialect.
+
+    Args:
+        act: its name.
+        split: whose wordings.
+        available: slots for which there is a value.
+        lower: whether they are written without capitals.
+        dialect: one of the manner's dialects, or ``""``.
+        must: a slot that they name, where any of them does.
 
     Raises:
         KeyError: when there is no such act, or none of its templates can be filled in.
@@ -152,10 +177,17 @@ def templates(act: str, split: Split, available: frozenset[str] = frozenset(), l
     fit = [template for template in entry[split] if _fields(template) <= available]
     if not fit:
         raise KeyError(f"{act} needs {', '.join(sorted(_fields(entry[split][0])))}; there is {', '.join(sorted(available)) or 'nothing'}")
+    fit = [template for template in fit if must in _fields(template)] or fit
     swaps: Mapping[str, str] = manner()["dialects"][dialect] if dialect else {}
     if swaps:
         fit = [" ".join(_swapped(word, swaps) for word in template.split(" ")) for template in fit]
     return tuple(template.lower() if lower else template for template in fit)
+
+
+@cache
+def can_name(act: str, split: Split, slot: str) -> bool:
+    """Whether some of an act's templates name a slot that others don't."""
+    return any(slot in _fields(template) for template in acts()[act][split])
 
 
 @cache

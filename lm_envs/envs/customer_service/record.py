@@ -59,6 +59,7 @@ class Record:
         intents: what they came for, by order; under ``""`` where no order was meant.
         quoted: facts that the customer stated, which an agent may repeat.
         asked: slots that the agent has asked for.
+        examined: orders about which the customer said, or was asked, what exactly is wrong; ``""`` for what they had not named yet.
         deeds: changes carried out.
         refused: operations that were refused to the customer, ``""`` for a refusal of none in particular.
         reasons: reasons given for refusals.
@@ -77,12 +78,14 @@ class Record:
         self.intents: dict[str, set[str]] = {}
         self.quoted: set[tuple[str, str]] = set()
         self.asked: set[str] = set()
+        self.examined: set[str] = set()
         self.deeds: list[Deed] = []
         self.refused: set[str] = set()
         self.reasons: set[str] = set()
         self.offers: dict[str, int] = {}
         self.read: set[str] = set()
         self.private: dict[tuple[str, str], set[str]] = {}
+        self._subject = ""  # the order that the customer spoke of last
 
     def call(self, toolbox: Toolbox, call: Call) -> Event:
         """Carry out a call on the shop's tools and note it."""
@@ -127,6 +130,9 @@ class Record:
         """
         for slot, value in slots.items():
             self.given.setdefault(slot, set()).add(value)
+        self._subject = order
+        if "evidence" in slots:
+            self.examined.add(order)
         if wish:
             self.given.setdefault("wish", set()).add(wish)
         if intent:
@@ -146,6 +152,8 @@ class Record:
         if not reading.acts:
             return
         self.asked.update(reading.asks)
+        if "ask_evidence" in reading.acts:
+            self.examined.add(self._subject)
         if reading.refuses:
             self.refused.update(reading.operations("refuse") or ("",))
             self.reasons |= reading.values("reason")

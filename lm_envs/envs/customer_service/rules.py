@@ -197,11 +197,13 @@ def _refund_amount(record: Record, event: Event) -> bool:
 def _evidence(record: Record, event: Event) -> bool:
     """Whether a remedy rests on the customer's word that something is wrong, and nobody knows what."""
     operation = _operation(event)
-    if operation not in ("refund", "exchange") or "evidence" in record.given or "evidence" in record.asked:
+    if operation not in ("refund", "exchange"):
         return False
     before, order, line = event.before, _order_before(event), _line_before(event)
     stated = record.stated(order.number)
     if before is None or line is None or stated.isdisjoint(CLAIMS) or before.is_lost(order):
+        return False
+    if not record.examined.isdisjoint((order.number, "")):
         return False
     if operation == "exchange":  # for another variant it rests on the right to exchange, if that was asked for
         return "exchange" not in stated or _argument(event, "variant_id").lower() == line.variant

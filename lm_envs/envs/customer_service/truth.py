@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import combinations
 
 from lm_envs.envs.customer_service.acts import Reading
-from lm_envs.envs.customer_service.catalogue import money
+from lm_envs.envs.customer_service.catalogue import pence
 from lm_envs.envs.customer_service.record import Record
 from lm_envs.envs.customer_service.shop import Order, Shop, day_fact, plain
 
@@ -56,25 +56,31 @@ def _order(record: Record, reading: Reading, value: str) -> bool:
 
 
 def _amount(record: Record, reading: Reading, value: str) -> bool:
+    if not value.replace(".", "", 1).isdecimal():
+        return False
+    told = pence(value)
+    orders = record.orders()
     paid_back = [deed.amount for deed in record.deeds if deed.amount]
     if "done_refund" in reading.acts and paid_back and len(reading.values("amount")) == 1:
-        earlier = {order.refunded for order in record.orders()} | {line.refunded for order in record.orders() for line in order.lines}
-        return value in {money(amount) for amount in (*_sums(paid_back), *earlier)}
-    amounts: set[int] = set(_sums(paid_back))
-    catalogue = record.shop.catalogue
-    products = {product for product in record.read if product in catalogue.products}
-    for order in record.orders():
-        amounts |= {order.goods, order.paid, order.refunded, order.paid - order.refunded}
-        amounts |= {charge.amount for charge in order.charges}
-        amounts |= _sums([line.price for line in order.lines])
-        for line in order.lines:
-            amounts |= {line.owed, line.refunded, line.price // line.quantity}
-            products.add(line.product)
-    amounts |= {variant.price for product in products for variant in catalogue.products[product].variants}
-    return value in {money(amount) for amount in amounts}
+        earlier = {order.refunded for order in orders} | {line.refunded for order in orders for line in order.lines}
+        return told in earlier or told in _sums(paid_back)
+    for order in orders:
+        if told in (order.goods, order.paid, order.refunded, order.paid - order.refunded) or told in _sums(
+            [line.price for line in order.lines]
+        ):
+            return True
+        if any(told == charge.amount for charge in order.charges):
+            return True
+        if any(told in (line.owed, line.refunded, line.price // line.quantity) for line in order.lines):
+            return True
+    products = record.shop.catalogue.products
+    looked_at = {line.product for order in orders for line in order.lines} | (record.read & products.keys())
+    return told in _sums(paid_back) or any(told == variant.price for product in looked_at for variant in products[product].variants)
 
 
 def _sums(parts: list[int]) -> set[int]:
+    if len(parts) < 2:
+        return set(parts)
     parts = parts[:_MAX_SUMMED]
     return {sum(some) for size in range(1, len(parts) + 1) for some in combinations(parts, size)}
 

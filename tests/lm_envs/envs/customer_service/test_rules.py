@@ -117,6 +117,13 @@ def test_asking_what_is_wrong_is_enough():
     assert play.call("refund", **KETTLE, amount=29) == []
 
 
+def test_each_order_is_asked_about():
+    play = Play(intent="damaged", order="1006", slots={"evidence": "the paper is torn"})
+    play.said(intent="damaged", order="1004")
+    assert play.call("refund", order_id="1006", line_id="1", amount=14) == []
+    assert play.call("refund", **KETTLE, amount=29) == ["evidence"]
+
+
 def test_a_person_takes_over_where_somebody_was_hurt():
     assert Play(person=True, intent="damaged").call("hand_over", reason="injury") == []
 
@@ -200,6 +207,7 @@ def test_true_facts(facts):
         ("true_facts", {"order": "1002", "status": "delivered"}),
         ("true_facts", {"status": "cancelled"}),
         ("true_facts", {"amount": "31.50"}),
+        ("true_facts", {"amount": "a lot"}),
         ("true_facts", {"date": "12-24"}),
         ("true_facts", {"tier": "gold"}),
         ("true_facts", {"points": "100"}),

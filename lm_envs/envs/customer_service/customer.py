@@ -170,7 +170,7 @@ class SimulatedCustomer:
             matter.nudges = 0
             self._temper.advance()
         elif not reading.understood:
-            return self._bear("confused", matter)
+            return self._bear("confused", matter, turns=1.0 if matter.nudges else 0.5)  # everybody may be misunderstood once
         elif not remarks and "wait" not in reading.acts and (self._replies > 1 or set(reading.acts) - {"greet"}):
             matter.nudges += 1
             self._temper.waste()

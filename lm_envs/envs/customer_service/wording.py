@@ -73,7 +73,7 @@ class Speaker:
     """
 
     def __init__(self, persona: Mapping[str, Any], split: Split, rng: np.random.Generator) -> None:
-        self._random = rng.random
+        self._rng = rng
         self._split = split
         self._dialect: str = persona.get("dialect") or ""
         register = manner()["registers"][persona["register"]]
@@ -95,7 +95,7 @@ class Speaker:
             return " ".join(parts)
         before = self._pick(self._places[place]) if place else ""
         after = self._pick(self._places["tail"]) if place else ""
-        if self._chatty and self._random() < self._chatty:
+        if self._chatty and self._rng.random() < self._chatty:
             chat = self._pick(self._places["chat"])
             parts += [chat] if chat not in self._used else []
             self._used.add(chat)
@@ -118,17 +118,17 @@ class Speaker:
     def _mistype(self, template: str) -> str:
         """Slips of the fingers, in the template's own words alone: what is filled in stays as it is."""
         words = template.split(" ")
-        for _ in range(int(self._typos * len(words) + self._random())):
-            at = int(self._random() * len(words))
+        for _ in range(int(self._typos * len(words) + self._rng.random())):
+            at = int(self._rng.random() * len(words))
             word = words[at]
             if _LETTERS.fullmatch(word):
-                place = 1 + int(self._random() * (len(word) - 2))
-                words[at] = _SLIPS[int(self._random() * len(_SLIPS))](word, place)
+                place = 1 + int(self._rng.random() * (len(word) - 2))
+                words[at] = _SLIPS[int(self._rng.random() * len(_SLIPS))](word, place)
         return " ".join(words)
 
     def _fresh(self, choices: Sequence[str]) -> str:
         """One of the choices that wasn't used yet, as long as there is any."""
-        first = int(self._random() * len(choices))
+        first = int(self._rng.random() * len(choices))
         for step in range(len(choices)):
             choice = choices[(first + step) % len(choices)]
             if choice not in self._used:
@@ -137,7 +137,7 @@ class Speaker:
         return choices[first]
 
     def _pick(self, choices: Sequence[str]) -> str:
-        return choices[int(self._random() * len(choices))]
+        return choices[int(self._rng.random() * len(choices))]
 
 
 _SLIPS = (

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,33 @@ def test_nobody_is_content_with_nothing(name, reply):
         for _ in range(30):
             guest.react(reply, "")
         assert not guest.settled or (name in ("weather", "goodwill") and "inform" in reply.acts)
+
+
+def test_understanding_that_misses_much_costs_few_their_customer():
+    class Misread(Agent):
+        """An able agent, a tenth of whose acts and facts nobody reads."""
+
+        def reply(self, customer, said):
+            acts, facts = super().reply(customer, said)
+            return [act for act in acts if rng.random() > 0.1], {kind: value for kind, value in facts.items() if rng.random() > 0.1}
+
+    rng = np.random.default_rng(0)
+    lost = total = 0
+    for number, persona in enumerate(PERSONAS):
+        for name in NEEDS:
+            guest = customer(NEEDS[name], persona=persona, seed=number)
+            Misread(**list(AGENTS.values())[(number + total) % len(AGENTS)]).play(guest, limit=24)
+            total += 1
+            lost += not guest.settled
+    assert lost <= 0.01 * total
+
+
+def test_copies_go_on_alike_and_apart():
+    guest = customer(NEEDS["replacement"], persona="rambling")
+    guest.open()
+    twins = [copy.deepcopy(guest), pickle.loads(pickle.dumps(guest))]
+    texts = [[one.react(read("ask_order"), "Order?").text, one.react(read("greet"), "Hm.").text] for one in (guest, *twins)]
+    assert texts[0] == texts[1] == texts[2]
 
 
 def test_rude_agents_and_stallers_lose_their_customer():

@@ -86,7 +86,7 @@ def _verified(record: Record) -> list[str]:
 def _discloses(record: Record, event: Event, verified: str, owner: str) -> bool:
     """Whether a text tells what only the books know about ``owner``, or anybody, who isn't the one that was verified."""
     for fact in event.reading.facts - record.quoted:
-        owners = record.private.get(fact, frozenset()) - {verified}
+        owners = record.private.get(fact, set()) - {verified}
         if owner in owners or (owners and not owner):
             return True
     return False

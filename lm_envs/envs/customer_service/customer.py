@@ -312,6 +312,6 @@ class SimulatedCustomer:
         text = self._speaker.say(lines, place)
         acts = tuple(line.act for line in lines)
         if self._voice is not None:
-            text = checked(self._voice.say(acts, slots, self.history, self._persona, text), slots, text)
+            text = checked(self._voice.say(acts, slots, self.history, self._persona, text), slots, text, acts)
         self._history.append(("customer", text))
         return Said(text, acts, slots)

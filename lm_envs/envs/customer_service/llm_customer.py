@@ -22,7 +22,29 @@ SHOWN = 6  # messages of the conversation that a voice is shown
 
 _NUMBER = re.compile(r"\d{3,}|\d+\.\d\d")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
+_PREFIX = re.compile(r'^[\s"]*(?:you|customer|user|me|message)\s*:\s*', re.I)
+_CLERK = re.compile(r"help you|assist you|here to help|chatbot|language model|\bas an ai\b|customer service|for your (?:order|patience)")
 _SPOKEN = ("order", "name", "email", "postcode", "item", "variant", "address", "payment")  # whose values must appear as they are
+
+_STEMS = {
+    "status": ("order", "parcel", "deliver", "package", "where"),
+    "late": ("late", "delay", "overdue", "wait", "arriv", "yet"),
+    "lost": ("lost", "missing", "never", "arriv", "disappear"),
+    "cancel": ("cancel", "call off", "stop the order"),
+    "return": ("return", "send", "back"),
+    "exchange": ("exchang", "replac", "swap", "another", "different", "new one"),
+    "refund": ("refund", "money", "reimburs", "repa"),
+    "damaged": ("damag", "broke", "crack", "smash", "shatter", "pieces"),
+    "wrong": ("wrong", "instead", "different", "not what", "mix"),
+    "address": ("address", "deliver", "sent to"),
+    "payment": ("pay", "card", "account"),
+    "billing": ("charge", "bill", "statement", "amount"),
+    "warranty": ("warrant", "guarant", "fault", "defect", "broke", "work"),
+    "loyalty": ("point", "tier", "level", "loyal"),
+    "ticket": ("ticket", "look into", "check", "report", "investigat", "complain"),
+    "handover": ("person", "someone", "somebody", "colleague", "manager", "human"),
+}
+"""What a request must hold one of, by intent or operation; others must share a longer word with the draft."""
 
 
 @runtime_checkable
@@ -47,14 +69,34 @@ class Voice(Protocol):
         ...
 
 
-def checked(text: str, slots: Mapping[str, str], draft: str) -> str:
-    """A voice's text if it says what the draft says, else the draft."""
-    text = " ".join(text.split())[:MAX_CHARS]
+def checked(text: str, slots: Mapping[str, str], draft: str, acts: Sequence[str] = ()) -> str:
+    """A voice's text if it says what the draft says, as far as that can be told from its words; else the draft.
+
+    Args:
+        text: what the voice made of it.
+        slots: details that must be in it.
+        draft: what is to be said.
+        acts: what that is made of: a request must be named, a yes must not begin with a no, and a customer doesn't offer help.
+    """
+    text = _PREFIX.sub("", " ".join(text[: 4 * MAX_CHARS].split()))[:MAX_CHARS].strip(' "')
     low = text.lower()
     needed = [slots[slot].lower() for slot in _SPOKEN if slots.get(slot) and slots[slot].lower() in draft.lower()]
     numbers, emails = set(_NUMBER.findall(draft)), set(_EMAIL.findall(draft.lower()))
-    honest = numbers.issuperset(_NUMBER.findall(text)) and emails.issuperset(_EMAIL.findall(low))
-    return text if text and honest and all(value in low for value in needed) else draft
+    honest = numbers.issuperset(_NUMBER.findall(text)) and emails.issuperset(_EMAIL.findall(low)) and not _CLERK.search(low)
+    complete = all(value in low for value in needed) and all(_means(low, act, draft) for act in acts)
+    return text if text and honest and complete else draft
+
+
+def _means(low: str, act: str, draft: str) -> bool:
+    """Whether a text may mean an act."""
+    group, _, what = act.partition("/")
+    if group in ("state", "wish"):
+        stems = _STEMS.get(what.partition("_")[0])
+        words = [word for word in re.findall(r"[a-z]{5,}", draft.lower())] if stems is None else stems
+        return any(stem in low for stem in words)
+    if act in ("agree", "yes"):
+        return not re.match(r"no\b|don't\b|i don't\b", low)
+    return act != "decline" or bool(re.search(r"\bno\b|\bnot\b|n't\b|rather|instead", low))
 
 
 def instructions(persona: Mapping[str, Any]) -> str:

@@ -39,6 +39,8 @@ SLOTS = frozenset(
 PLACES = ("open", "lead", "tail", "chat")
 """A register's words before the first message, before later ones, after a message, and between the lines of who likes to talk."""
 
+LASTING = 15  # characters from which closing words are remembered, so that they are said once
+
 VERBOSITIES = ("short", "normal", "long")
 
 _PAIRS = frozenset({"boots", "gloves", "headphones", "jeans", "scissors", "shears", "shoes", "shorts", "slippers", "socks", "trousers"})
@@ -95,10 +97,10 @@ class Speaker:
             return " ".join(parts)
         before = self._pick(self._places[place]) if place else ""
         after = self._pick(self._places["tail"]) if place else ""
+        if len(after) > LASTING:
+            after = self._once(after)
         if self._chatty and self._rng.random() < self._chatty:
-            chat = self._pick(self._places["chat"])
-            parts += [chat] if chat not in self._used else []
-            self._used.add(chat)
+            parts += filter(None, [self._once(self._pick(self._places["chat"]))])
         if before.endswith(",") and parts and not any(value and parts[0].startswith(value) for value in lines[0].values.values()):
             parts[0] = _uncapitalised(parts[0])
         return " ".join(part for part in (before, *parts, after) if part)
@@ -135,6 +137,13 @@ class Speaker:
                 self._used.add(choice)
                 return choice
         return choices[first]
+
+    def _once(self, words: str) -> str:
+        """Words at their first use, then nothing."""
+        if words in self._used:
+            return ""
+        self._used.add(words)
+        return words
 
     def _pick(self, choices: Sequence[str]) -> str:
         return choices[int(self._rng.random() * len(choices))]

@@ -79,6 +79,28 @@ def test_texts_that_say_something_else_are_dropped(text, kept):
     assert checked(text, {"order": "4411"}, "It's 4411.") == (" ".join(text.split()) if kept else "It's 4411.")
 
 
+@pytest.mark.parametrize(
+    ("act", "draft", "text", "kept"),
+    [
+        ("state/damaged", "My kettle came damaged.", "The kettle is all smashed up.", True),
+        ("state/damaged", "My kettle came damaged.", "I'm sorry for your loss.", False),
+        ("state/damaged", "My kettle came damaged.", "It's damaged? I'm here to help you.", False),
+        ("state/howto_task", "How do I descale a kettle?", "What's the way to descale one?", True),
+        ("state/howto_task", "How do I descale a kettle?", "Lovely day!", False),
+        ("wish/refund", "A refund, please.", 'You: "Just my money, please."', True),
+        ("wish/refund", "A refund, please.", "A new one, please.", False),
+        ("agree", "Yes, please.", "Go on, then.", True),
+        ("agree", "Yes, please.", "No, thank you.", False),
+        ("decline", "No, not that.", "I'd rather have something else.", True),
+        ("decline", "No, not that.", "Sure!", False),
+        ("thanks", "Thanks!", "Great stuff.", True),
+    ],
+)
+def test_a_voice_must_mean_what_was_decided(act, draft, text, kept):
+    said = checked(text, {}, draft, (act,))
+    assert (said != draft) == kept and not said.startswith("You:")
+
+
 def test_every_required_detail_must_be_there():
     slots = {"order": "4411", "postcode": "LS1 4AB", "email": "ann@postbox.example"}
     draft = "It's 4411. LS1 4AB. ann@postbox.example."

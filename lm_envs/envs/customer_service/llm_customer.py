@@ -3,8 +3,9 @@
     SimulatedCustomer(scenario, rng, voice=EndpointVoice("http://localhost:8000/v1", "my-model"))
 
 A voice only finds words. What is said, what is true and when it ends stays with the agenda: a text that leaves out a detail that is to
-be given, or holds an order number, an e-mail address or a sum that isn't in it, is dropped for the templates' words. Sampled voices make
-episodes differ from run to run; the agenda's course stays a function of the seed and of the agent's replies.
+be given, doesn't name the request, talks like a clerk, or holds an order number, an e-mail address or a sum that it wasn't given is
+dropped for the templates' words. Sampled voices make episodes differ from run to run; the agenda's course stays a function of the
+seed and of the agent's replies.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ SHOWN = 6  # messages of the conversation that a voice is shown
 _NUMBER = re.compile(r"\d{3,}|\d+\.\d\d")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 _PREFIX = re.compile(r'^[\s"]*(?:you|customer|user|me|message)\s*:\s*', re.I)
-_CLERK = re.compile(r"help you|assist you|here to help|chatbot|language model|\bas an ai\b|customer service|for your (?:order|patience)")
+_CLERK = re.compile(
+    r"\bdraft\b|help you|assist you|here to help|chatbot|language model|\bas an ai\b|customer service|for your (?:order|patience)"
+)
 _SPOKEN = ("order", "name", "email", "postcode", "item", "variant", "address", "payment")  # whose values must appear as they are
 
 _STEMS = {
@@ -90,10 +93,9 @@ def checked(text: str, slots: Mapping[str, str], draft: str, acts: Sequence[str]
 def _means(low: str, act: str, draft: str) -> bool:
     """Whether a text may mean an act."""
     group, _, what = act.partition("/")
-    if group in ("state", "wish"):
-        stems = _STEMS.get(what.partition("_")[0])
-        words = [word for word in re.findall(r"[a-z]{5,}", draft.lower())] if stems is None else stems
-        return any(stem in low for stem in words)
+    if group in ("state", "wish", "attack") or what in ("problem", "evidence"):
+        stems = _STEMS.get(what.partition("_")[0]) if group != "attack" else None
+        return any(stem in low for stem in stems or re.findall(r"[a-z]{5,}", draft.lower()))
     if act in ("agree", "yes"):
         return not re.match(r"no\b|don't\b|i don't\b", low)
     return act != "decline" or bool(re.search(r"\bno\b|\bnot\b|n't\b|rather|instead", low))

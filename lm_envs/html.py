@@ -21,7 +21,7 @@ from typing import Any
 from lm_envs.envs.customer_service.calls import Call, Malformed, parse
 from lm_envs.svg import bars, curve, number, safe, strip, swatch
 from lm_envs.transcripts import TokenTrace, Transcript, Turn
-from lm_envs.types import Message, Messages
+from lm_envs.types import Message
 
 SCALES = {"satisfaction": (1.0, 5.0)}  # of metrics that have more than 0 to 1
 MOODS = ("satisfaction",)  # metrics that lead the others, as wide charts
@@ -154,7 +154,7 @@ def _reply(turn: Turn, ranges: Mapping[str, float]) -> str:
     inside = _call(called) if isinstance(called, Call) else _text(turn.reply, "(says nothing)")
     if turn.tokens is not None:
         drawn = _tokens(turn.tokens, ranges)
-        inside = f'{inside if isinstance(called, Call) else ""}{drawn}'
+        inside = f"{inside if isinstance(called, Call) else ''}{drawn}"
     label = {Call: "agent, tool call", Malformed: "agent, malformed call"}.get(type(called), "agent")
     return f'<article class="message assistant"><header>{label}</header>{inside}</article>'
 
@@ -220,7 +220,8 @@ def _are_rows(items: list[Any]) -> bool:
     """Whether a list of objects is a table: a few keys, the same in all, with nothing inside."""
     keys = list(items[0]) if items and isinstance(items[0], dict) else []
     return 0 < len(keys) <= _COLUMNS_OF_A_TABLE and all(
-        isinstance(item, dict) and list(item) == keys and not any(isinstance(value, dict | list) for value in item.values()) for item in items
+        isinstance(item, dict) and list(item) == keys and not any(isinstance(value, dict | list) for value in item.values())
+        for item in items
     )
 
 
@@ -295,7 +296,9 @@ def _tokens(trace: TokenTrace, ranges: Mapping[str, float]) -> str:
     spans, rows = [], []
     for place, token in enumerate(trace.tokens):
         values = [(name, column[place], shades) for name, column, shades in columns]
-        classes = "".join(f" {_shade(value, ranges[name], shades)}" for name, value, shades in values if _shade(value, ranges[name], shades))
+        classes = "".join(
+            f" {_shade(value, ranges[name], shades)}" for name, value, shades in values if _shade(value, ranges[name], shades)
+        )
         visible = token.replace("\n", "↵") or "◌"  # nothing of its own: the rest of a character follows
         shown = safe(token.replace("\n", "↵\n")) if token else f'<span class="part">{visible}</span>'
         title = ", ".join(f"{name} {number(value)}" for name, value, _ in values)

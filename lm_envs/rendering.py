@@ -42,9 +42,15 @@ def transcript(messages: Messages, scores: Mapping[int, Score] | None = None, *,
     return written.getvalue()
 
 
-def print_turns(messages: Messages, scores: Mapping[int, Score] | None = None, *, metrics: Mapping[str, float] | None = None) -> None:
-    """Print a transcript to standard output, broken to its width, with colours where it is a terminal."""
-    _write(Console(highlight=False), messages, scores or {}, metrics, wrap=True)
+def print_turns(
+    messages: Messages,
+    scores: Mapping[int, Score] | None = None,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print a transcript to standard output or a console, broken to its width, with colours where it is a terminal."""
+    _write(console or Console(highlight=False), messages, scores or {}, metrics, wrap=True)
 
 
 def _write(console: Console, messages: Messages, scores: Mapping[int, Score], metrics: Mapping[str, float] | None, *, wrap: bool) -> None:

@@ -55,7 +55,9 @@ def curve(values: Sequence[float], *, low: float | None = None, high: float | No
     for place, value in enumerate(values):
         if isfinite(value):
             when = f"after turn {place}" if place else "at the start"
-            parts.append(f'<circle class="dot" cx="{_n(x(place))}" cy="{_n(y(value))}" r="3"><title>{when}: {number(value)}</title></circle>')
+            parts.append(
+                f'<circle class="dot" cx="{_n(x(place))}" cy="{_n(y(value))}" r="3"><title>{when}: {number(value)}</title></circle>'
+            )
     return _svg(parts, label, _WIDTH, _HEIGHT)
 
 
@@ -98,9 +100,8 @@ def strip(values: Sequence[float], cuts: Sequence[int], colour: str, label: str 
     for place, value in enumerate(values):
         if isfinite(value) and value:
             top, bottom = sorted((y(value), y(0)))
-            parts.append(
-                f'<rect class="{colour}" x="{_n(place * width)}" y="{_n(top)}" width="{_n(width * 0.85)}" height="{_n(max(bottom - top, 0.6))}"/>'
-            )
+            size = f'width="{_n(width * 0.85)}" height="{_n(max(bottom - top, 0.6))}"'
+            parts.append(f'<rect class="{colour}" x="{_n(place * width)}" y="{_n(top)}" {size}/>')
     parts.append(f'<line class="zero" x1="0" x2="{_WIDE}" y1="{_n(y(0))}" y2="{_n(y(0))}"/>')
     return _svg(parts, label, _WIDE, _LOW, ' class="strip" preserveAspectRatio="none"')
 

@@ -1,6 +1,6 @@
 """An episode as plain data, to be shown or kept: whoever played it, in whichever family.
 
-    transcript = Transcript.of(play(env, "expert", seed=7), env="lm_envs/CustomerService-v0", details={"player": "expert", "seed": 7})
+transcript = Transcript.of(play(env, "expert", seed=7), env="lm_envs/CustomerService-v0", details={"player": "expert", "seed": 7})
 """
 
 from __future__ import annotations

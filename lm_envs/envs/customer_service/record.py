@@ -61,7 +61,7 @@ class Record:
         asked: slots that the agent has asked for.
         examined: orders about which the customer said, or was asked, what exactly is wrong; ``""`` for what they had not named yet.
         deeds: changes carried out.
-        refused: operations that were refused to the customer, ``""`` for a refusal of none in particular.
+        refused_at: the place of the last refusal, -1 if there was none.
         reasons: reasons given for refusals.
         offers: operations promised, with the place in the record.
         read: ids of orders, customers and products that were looked up.
@@ -80,7 +80,7 @@ class Record:
         self.asked: set[str] = set()
         self.examined: set[str] = set()
         self.deeds: list[Deed] = []
-        self.refused: set[str] = set()
+        self.refused_at = -1
         self.reasons: set[str] = set()
         self.offers: dict[str, int] = {}
         self.read: set[str] = set()
@@ -155,7 +155,7 @@ class Record:
         if "ask_evidence" in reading.acts:
             self.examined.add(self._subject)
         if reading.refuses:
-            self.refused.update(reading.operations("refuse") or ("",))
+            self.refused_at = event.index
             self.reasons |= reading.values("reason")
         if "ask_wish" not in reading.acts and "confirm" not in reading.acts:  # a proposal is no promise
             for operation in reading.operations("offer"):

@@ -20,7 +20,7 @@ def test_what_happened_is_kept_in_order():
     assert [event.index for event in record.events] == list(range(7))
     assert record.verified == "C1" and record.mismatches == 0
     assert record.deeds == [Deed("cancel", "1001", "", 2900, 4)]
-    assert record.offers == {"cancel": 3} and record.refused == {"exchange"} and record.reasons == {"policy"}
+    assert record.offers == {"cancel": 3} and record.refused_at == 5 and record.reasons == {"policy"}
     assert record.quoted == {("amount", "29.00"), ("order", "1001")} and record.given["wish"] == {"cancel"}
     assert record.stated("1001") == {"cancel"} and record.stated("1002") == set()
     assert play.broken == []

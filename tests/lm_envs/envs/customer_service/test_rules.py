@@ -1,9 +1,9 @@
 import pytest
 
-from lm_envs.envs.customer_service import rules
 from lm_envs.envs.customer_service.acts import Reading
 from lm_envs.envs.customer_service.data import load
 from lm_envs.envs.customer_service.eligibility import ASKED_FOR
+from lm_envs.envs.customer_service.predicates import PREDICATES
 from lm_envs.envs.customer_service.rules import Rulebook, rule_ids
 from lm_envs.envs.customer_service.scenario import INTENTS
 from lm_envs.envs.customer_service.truth import false_facts
@@ -11,7 +11,7 @@ from tests.lm_envs.envs.customer_service.world import Play
 
 
 def test_every_rule_has_a_predicate_and_is_broken_in_these_tests():
-    predicates = {rule for by_rule in rules._PREDICATES.values() for rule in by_rule}
+    predicates = {rule for by_rule in PREDICATES.values() for rule in by_rule}
     assert predicates == set(rule_ids())
     assert predicates == {rule for rule, *_ in BROKEN} | SEPARATELY
 
@@ -259,6 +259,14 @@ def test_promises():
     play.tell("offer_exchange")
     play.tell("refuse_exchange", reason="sold_out")
     assert play.end() == []
+    play = Play(intent="late", order="1002")
+    play.call("get_order", order_id="1002")
+    assert play.tell("inform", "offer_refund", "offer_exchange") == []  # "if it isn't there by then"
+    assert play.end() == []
+    play = Play(intent="refund", order="1007")
+    play.call("refund", order_id="1007", line_id="1", amount=18)
+    play.tell("offer_refund", days="5")  # "you will get it within 5 days"
+    assert play.end() == []
 
 
 def test_empty_promises():
@@ -266,6 +274,7 @@ def test_empty_promises():
     assert play.tell("offer_return") == []  # before the order was read
     play.call("get_order", order_id="1005")
     assert play.tell("offer_refund", order="1005") == ["empty_promise"]
+    assert play.tell("inform", "offer_cancel", status="delivered") == []
     assert play.tell("refuse_return", "offer_ticket", reason="window") == []
 
 

@@ -275,9 +275,14 @@ def _keep_alive(matter: Matter, reading: Reading, news: bool) -> Verdict:
         kind = min(missing, key=lambda kind: matter.asked[f"inquire/{kind}"])
         matter.asked[f"inquire/{kind}"] += 1
         return Verdict((inquiry(kind),), news, feelings=feelings, idle=True)
-    if not matter.need.wish and not matter.need.tells and "inform" in reading.acts:
+    if (
+        not matter.need.wish
+        and not matter.need.tells
+        and not reading.asks
+        and any(kind not in ("order", "reason") for kind, _ in reading.facts)
+    ):
         matter.asked["informed"] += 1
-        if matter.asked["informed"] > 1:  # no answer is an answer too
+        if matter.asked["informed"] > 1:  # whatever it was that they asked for, they have been told something
             return Verdict(useful=False, resolved="content")
     return Verdict(("nudge",) if not matter.nudges else ("nudge", "wish"), news, feelings=feelings, idle=True)
 

@@ -121,8 +121,8 @@ def _never(record: Record, operation: str, order: Order) -> bool:
         return False  # after a return
     if operation == "refund" and not forbidden(record.shop, "cancel", order):
         return False  # by a cancellation
-    if operation in ("refund", "exchange") and _may_get_lost(record, order):
-        return False  # later on
+    if _shows(operation, order) or (operation in ("refund", "exchange") and _may_get_lost(record, order)):
+        return False  # it was done, or may be later on
     reasons = {forbidden(record.shop, operation, order, line, stated) for line in lines}
     return "" not in reasons and "sold_out" not in reasons  # another variant may be in stock
 
@@ -158,7 +158,10 @@ def _was_done(record: Record, event: Event, operation: str) -> bool:
     deeds = [deed for deed in record.deeds if deed.operation == operation or (operation == "refund" and deed.operation == "cancel")]
     if any(deed.order in named for deed in deeds) if len(named) == 1 else deeds:
         return True
-    return any(_shows(operation, order) for order in focus(record, event.reading))
+    orders = focus(record, event.reading)
+    if operation == "address" and (told := event.reading.values("address")):
+        return {plain(address) for address in told} <= {plain(order.address) for order in orders}
+    return any(_shows(operation, order) for order in orders)
 
 
 def _shows(operation: str, order: Order) -> bool:

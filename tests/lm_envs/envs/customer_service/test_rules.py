@@ -239,7 +239,10 @@ def test_done_means_done():
     play.call("cancel_order", order_id="1001")
     assert play.tell("done_cancel", "done_refund", order="1001", amount="29.00") == []
     assert play.tell("done_cancel", order="1004") == ["true_done"]
+    assert play.tell("done_cancel", "offer_refund", order="1001", days="5") == []  # "you will get it within 5 days"
     assert play.tell("done_exchange") == ["true_done"]
+    assert play.tell("done_address") == ["true_done"]
+    assert play.tell("done_address", address="12 mill lane, leeds ls1 4ab") == []  # where it goes in any case
     assert play.tell("done_return", order="1007") == []  # the books show it from before
     assert play.tell("done_ticket") == ["true_done"] == play.tell("done_handover")
 

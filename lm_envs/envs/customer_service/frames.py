@@ -1,0 +1,125 @@
+"""Operations in a clause, and whether they are offered, done or refused.
+
+A mention is a verb ("I will refund it"), a noun with its verb in the passive ("a refund has been issued") or a noun alone ("no refunds").
+What is said of it follows from the words to the left of the verb: auxiliary, subject and negation; for a noun, from those around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lm_envs.envs.customer_service.clauses import MODALS, Clause
+from lm_envs.envs.customer_service.moods import DENIED, DONE, GIVEN, INSTRUCT, NONE, OFFER, REFUSE
+from lm_envs.envs.customer_service.nouns import Words
+from lm_envs.envs.customer_service.patterns import PatternSet
+
+_DENYING = frozenset("not no never cannot if would could".split())
+_SUMS = frozenset(("money", "<money>", "funds", "payment", "amount", "price"))
+
+
+@dataclass(frozen=True)
+class Mention:
+    """An operation named in a clause.
+
+    Attributes:
+        operation: one of ``acts.OPERATIONS``.
+        mood: offer, done, refuse, propose (a yes/no question), wish (a question what the customer wants) or none.
+        start: index of its first word in the clause.
+        end: index after its last word.
+    """
+
+    operation: str
+    mood: str
+    start: int
+    end: int
+
+
+class Frames:
+    """The compiled `operations.json`."""
+
+    def __init__(self, data: Mapping[str, Any], forms: Mapping[str, tuple[str, str]]) -> None:
+        classes = data["classes"]
+        self._verbs = PatternSet(data["verbs"], classes, forms)
+        self._passives = PatternSet(data["passives"], classes, forms)
+        self._nouns = PatternSet(data["nouns"], classes, forms)
+        self._people = PatternSet({"handover": data["people"]}, classes, forms)
+        self._fixed = {
+            DONE: PatternSet(data["results"], classes, forms),
+            OFFER: PatternSet(data["promises"], classes, forms),
+        }
+        self._blocks = {operation: frozenset(words) for operation, words in data["blocks"].items()}
+        self._adverbs = frozenset(data["adverbs"].split())
+
+    def mentions(self, clause: Clause, question: bool, before: Sequence[str] = ()) -> list[Mention]:
+        """Operations in a clause, in order, each stretch of words once.
+
+        Args:
+            clause: the clause.
+            question: whether its sentence ends with a question mark.
+            before: words of the clause before, that one without a subject of its own continues.
+        """
+        offset = len(before)
+        tags = [*before, *clause.tags]
+        view = Words(tags, clause, question, self._adverbs)
+        words = view.words
+        line = "".join(f"{tag} " for tag in clause.tags)
+        bare = words[offset:]
+        candidates: list[Mention] = []
+
+        def add(operation: str, start: int, end: int, mood: str) -> None:
+            if mood == INSTRUCT:
+                mood = OFFER if operation == "return" else NONE
+            if mood == GIVEN:
+                mood = OFFER if operation in ("refund", "exchange") else NONE
+            candidates.append(Mention(operation, mood, start, end))
+
+        for operation, match in self._passives.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            if self._blocked(operation, bare, start, end):
+                continue
+            head = max((i for i in range(start, end) if clause.tags[i].endswith("/p")), default=end - 1)
+            mood = view.participle(head + offset)
+            if "no" in bare[max(start - 2, 0) : start]:
+                mood = {OFFER: REFUSE, DONE: DENIED}.get(mood, mood)
+            add(operation, start, end, mood)
+        for operation, match in self._verbs.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            if not {"without", "before"}.isdisjoint(bare[start + 1 : end - 1]):
+                continue
+            infinitive = operation != "handover" and end - start > 2 and bare[end - 2] == "to" and clause.tags[end - 1].endswith("/b")
+            if not infinitive and not self._blocked(operation, bare, start, end):
+                add(operation, start, end, view.mood(start + offset, end + offset))
+        for operation, match in self._people.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            add(operation, start, end, REFUSE if "not" in bare[start:end] else OFFER if clause.kind in ("main", "because") else NONE)
+        if clause.kind in ("main", "because") and not question and not clause.inverted and _DENYING.isdisjoint(bare):
+            for mood, patterns in self._fixed.items():
+                for operation, match in patterns.find(line, bare):
+                    start, end = _span(line, match.start(), match.end())
+                    if mood == OFFER or MODALS.isdisjoint(bare[start:end]):
+                        add(operation, start, end, mood)
+        for operation, match in self._nouns.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            if not self._blocked(operation, bare, start, end):
+                add(operation, start, end, view.noun(start + offset, end + offset))
+        found: list[Mention] = []
+        for mention in sorted(candidates, key=lambda mention: (mention.mood == NONE, mention.start)):
+            if not any(m.operation == mention.operation and mention.start < m.end and m.start < mention.end for m in found):
+                found.append(mention)
+        return sorted((mention for mention in found if mention.mood != DENIED), key=lambda mention: mention.start)
+
+    def _blocked(self, operation: str, words: Sequence[str], start: int, end: int) -> bool:
+        first = max(start - 4, 0) if operation == "return" else start
+        if operation == "exchange" and not {"card", "payment", "address"}.isdisjoint(words[end : end + 2]):
+            return True
+        if operation == "return" and "and" not in words[end : end + 1] and not _SUMS.isdisjoint(words[end : end + 3]):
+            return True
+        last = end + 3 if operation == "handover" else end + 1
+        return not self._blocks.get(operation, frozenset()).isdisjoint(words[first:last])
+
+
+def _span(line: str, start: int, end: int) -> tuple[int, int]:
+    first = line.count(" ", 0, start)
+    return first, first + line.count(" ", start, end)

@@ -6,6 +6,7 @@
                                                              an episode of the expert's as a page
     python -m lm_envs check my_package:MyEnv                 run every invariant on anyone's environment
     python -m lm_envs validate lm_envs/Sentiment-v0          expert, silence and chance, with 95 % intervals
+    python -m lm_envs validate lm_envs/CustomerService-v0 --gold    gold scripts, their mutations and variations
     python -m lm_envs assets fetch smollm2-135m              models and data sets
 
 Exit codes: 0 when all is well, 1 when a check failed or an asset can't be had, 2 for wrong arguments.
@@ -103,6 +104,11 @@ def _parser() -> argparse.ArgumentParser:
     validating.add_argument("--seed", type=int, default=0, help="the first scenario's seed (default: %(default)s)")
     validating.add_argument("--episodes", type=int, default=100, help="episodes of each player (default: %(default)s)")
     validating.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    validating.add_argument(
+        "--gold",
+        action="store_true",
+        help="check gold scripts instead: they must succeed, silence and mutations fail, harmless variations succeed; exit code 1 otherwise",
+    )
 
     asset = command("assets", _assets, "list, fetch or locate models and data sets")
     asset.set_defaults(action="list")
@@ -175,6 +181,8 @@ def _validate(options: argparse.Namespace) -> int:
     if options.episodes < 1:
         raise _UsageError(f"--episodes must be at least 1, got {options.episodes}")
     env = _make(options.id, split=options.split, **_settings(options.set))
+    if options.gold:
+        return _validate_gold(options, text_env(env))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("episodes", total=options.episodes * len(PLAYERS))
@@ -194,6 +202,29 @@ def _validate(options: argparse.Namespace) -> int:
         table.add_row(printable(name), *(_shown(scores[player].get(name)) for player in PLAYERS), end_section=name == "reward")
     Console().print(table)
     return 0
+
+
+def _validate_gold(options: argparse.Namespace, env: TextEnv) -> int:
+    if not isinstance(env, HasGold):
+        raise _UsageError(f"{options.id!r} has no gold scripts")
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("scenarios", total=options.episodes)
+        tallies = validate_gold(env, episodes=options.episodes, seed=options.seed, on_episode=lambda: progress.advance(task))
+    wrong = sum(len(tally.wrong) for tally in tallies.values())
+    kinds = ("gold", "no-op", "mutation", "variation")
+    rows = sorted(tallies.items(), key=lambda item: (kinds.index(item[0][0]), item[0][1]))
+    if options.json:
+        cases = [{"kind": kind, "name": name, **tally._asdict()} for (kind, name), tally in rows]
+        print(json.dumps({"id": options.id, "split": options.split, "episodes": options.episodes, "seed": options.seed, "cases": cases}))
+        return int(wrong > 0)
+    title = f"{options.id}, {options.split} split, {options.episodes} scenarios: gold scripts and what was done to them"
+    table = Table("kind", "case", "cases", "success", "not as it must be", title=title)
+    for (kind, name), tally in rows:
+        seeds = f"{len(tally.wrong)} (seeds {', '.join(map(str, tally.wrong[:3]))}…)" if tally.wrong else "0"
+        table.add_row(kind, printable(name), str(tally.cases), f"{tally.succeeded / tally.cases:.3f}", seeds)
+    Console().print(table)
+    return int(wrong > 0)
 
 
 def _assets(options: argparse.Namespace) -> int:

@@ -239,4 +239,6 @@ def _check_tasks(data: Mapping[str, Any]) -> None:
         for split in SPLITS:
             require(len(set(data[kind][split])) >= least, f"tasks.json: {kind}", f"fewer than {least} phrases for {split}")
         require(not set(data[kind]["train"]) & set(data[kind]["test"]), f"tasks.json: {kind}", "a phrase is in both splits")
-    require(len(data["payments"]) >= 3 and all(pence(amount) > 0 for amount in data["delivery"]), "tasks.json", "needs payments and delivery")
+    require(
+        len(data["payments"]) >= 3 and all(pence(amount) > 0 for amount in data["delivery"]), "tasks.json", "needs payments and delivery"
+    )

@@ -12,13 +12,13 @@ tool authenticate: {"customer_id":"C17","verified":true}
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lm_envs.core import Opening, Response, TextEnv, at_least, one_of
-from lm_envs.envs.customer_service import attacks, calls, expert, personas, tasks
+from lm_envs.envs.customer_service import attacks, calls, expert, gold, personas, tasks
 from lm_envs.envs.customer_service.acts import Reading
 from lm_envs.envs.customer_service.customer import Said, SimulatedCustomer
 from lm_envs.envs.customer_service.data import load
@@ -32,6 +32,7 @@ from lm_envs.envs.customer_service.tools import Toolbox
 from lm_envs.envs.customer_service.truth import false_facts
 from lm_envs.envs.customer_service.understanding import read
 from lm_envs.types import Message, Messages
+from lm_envs.validation import GoldCase
 
 if TYPE_CHECKING:
     from lm_envs.envs.customer_service.llm_customer import Voice
@@ -80,7 +81,7 @@ class CustomerServiceEnv(TextEnv):
         scenario = tasks.generate(self.np_random, self.split, self.intents, self.adversarial, self.max_needs, self.cast)
         for change, value in options.items():
             scenario = tasks.changed(scenario, change, value)
-        self._scenario_drawn = scenario
+        self.scenario = scenario
         self._goals = Goals(scenario)
         self._record = Record(scenario.shop.copy(), person=any(need.due == "handover" for need in self._goals.needs))
         self._toolbox = Toolbox(self._record.shop)
@@ -123,16 +124,20 @@ class CustomerServiceEnv(TextEnv):
 
     def expert_reply(self) -> str:
         """The scripted expert's next reply; it never changes the episode."""
-        return expert.say(self.expert_move(), (self._scenario_drawn.wording, self.turn), self.split)
+        return expert.say(self.expert_move(), (self.scenario.wording, self.turn), self.split)
 
     def expert_move(self) -> expert.Move:
         """What the expert does next, before it is put into words."""
-        view = expert.View(self._scenario_drawn, self._goals, self._record, self._customer, self.turn)
+        view = expert.View(self.scenario, self._goals, self._record, self._customer, self.turn)
         return expert.next_move(view)
 
     def random_reply(self, rng: np.random.Generator) -> str:
         """A random call, or one or two acts of a service agent with random facts, sometimes without form."""
         return expert.random_reply(rng)
+
+    def gold_cases(self, seed: int) -> Iterator[GoldCase]:
+        """A seed's gold script, what mustn't be changed about it, and what may: see `gold.py`."""
+        return gold.cases(self, seed)
 
     def _call(self, parsed: calls.Call | calls.Malformed) -> Message:
         """Carry out a call; or say what is wrong with it."""
@@ -173,7 +178,7 @@ class CustomerServiceEnv(TextEnv):
         self._record.said(said.slots, intent=need.intent, order=need.order, facts=facts, wish="" if wish == "inform" else wish)
 
     def _notice_attack(self) -> None:
-        attack = self._scenario_drawn.attack
+        attack = self.scenario.attack
         if attack is not None and not self._lost:
             self._lost = attacks.succeeded(attack, self._record)
 
@@ -183,7 +188,7 @@ class CustomerServiceEnv(TextEnv):
             satisfaction=self._customer.satisfaction,
             progress=self._goals.progress(self._record),
             left=self._customer.left,
-            attacked=self._scenario_drawn.attack is not None,
+            attacked=self.scenario.attack is not None,
             lost=self._lost,
         )
 

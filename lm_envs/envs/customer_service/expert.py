@@ -27,9 +27,10 @@ from lm_envs.types import SPLITS, Split
 
 MIN_WORDINGS = {"train": 6, "test": 4}
 
+MAX_ASKED = 3  # times that a postcode is asked for before it counts as refused
+
 _TROUBLE = frozenset({"late", "lost", "damaged", "wrong_item", "warranty", "refund"})
 _CHOICE = frozenset({"lost", "damaged", "wrong_item", "late"})  # intents whose remedy the customer chooses
-_LOOKED_UP = frozenset({"return", "exchange", "warranty", "damaged", "wrong_item"})  # depend on stock, warranty or final sale
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,17 @@ def _look_up(view: View, need: Need) -> Move | None:
         return _read_article(record, need)
     if not _needs_account(need) or not record.verified:
         return None
-    if need.intent == "loyalty" or need.due == "payment" or (need.order and need.order not in record.read and "order" not in record.given):
+    known, sought = record.is_given("order", need.order), bool(need.order) and need.order not in record.read
+    if sought and not known and need.reason == "not_yours":
+        return Say(("ask_order",))
+    if need.intent == "loyalty" or need.due == "payment" or (sought and not known):
         if record.verified not in record.read:
             return Call("get_customer", {"customer_id": record.verified})
-    if need.order and need.order not in record.read:
-        known = record.given.get("order", set())
-        numbers = [order.number for order in shop.orders_of(record.verified)]
-        if need.order in known or need.order not in numbers:
-            return Call("get_order", {"order_id": need.order})
-        return Call("get_order", {"order_id": next(number for number in numbers if number not in record.read)})
+    if sought:
+        numbers = [order.number for order in shop.orders_of(record.verified) if order.number not in record.read]
+        return Call("get_order", {"order_id": need.order if known else numbers[0]})
     product = _order(view, need).lines[0].product if need.order else ""
-    if need.intent in _LOOKED_UP | {"lost"} and need.reason != "not_yours" and product not in record.read and _matters(need):
+    if need.intent == "exchange" and need.reason != "not_yours" and product not in record.read:
         return Call("get_product", {"product_id": product})
     return None
 
@@ -212,10 +213,14 @@ def _unprovable(view: View) -> bool:
     """Whether the customer has had every chance to prove who they are."""
     record = view.record
     if not record.mismatches:
-        return "postcode" in view.customer.disclosed and not record.given.get("postcode")
+        return not record.given.get("postcode") and _times_asked(record, "postcode") >= MAX_ASKED
     failed = next(event.index for event in _calls(record, "authenticate") if event.result.ok)
     asked_again = any("ask_postcode" in event.reading.acts for event in record.events[failed:])
     return not _untried(record) and (asked_again or record.mismatches > 1)
+
+
+def _times_asked(record: Record, slot: str) -> int:
+    return sum(f"ask_{slot}" in event.reading.acts for event in record.events)
 
 
 def _untried(record: Record) -> list[str]:
@@ -242,9 +247,9 @@ def _query(view: View, need: Need) -> str:
 
 
 def _identity_question(view: View, need: Need) -> tuple[str, ...]:
-    known = view.customer.disclosed
-    by_order = bool(need.order) and need.reason != "not_yours" and "order" not in known
-    if "postcode" in known:
+    record = view.record
+    by_order = bool(need.order) and need.reason != "not_yours" and "order" not in record.asked
+    if record.given.get("postcode"):
         return ("ask_order",) if by_order else ("ask_name",)
     return ("ask_order_postcode",) if by_order else ("ask_name_postcode",)
 
@@ -255,11 +260,6 @@ def _greeting(view: View, need: Need, acts: tuple[str, ...]) -> Say:
     if need.intent in _TROUBLE and "empathise" not in said:
         return Say(("empathise", *acts))
     return Say(("greet", *acts) if not said else acts)
-
-
-def _matters(need: Need) -> bool:
-    """Whether stock, warranty or final sale have a say in what is due."""
-    return need.wish in ("exchange", "return") or need.intent == "warranty"
 
 
 def _order(view: View, need: Need) -> Order:

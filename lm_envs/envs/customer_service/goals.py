@@ -8,6 +8,7 @@ Doing nothing, politely or not, is never enough: silence is not a refusal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -18,8 +19,10 @@ from lm_envs.envs.customer_service.record import Event, Record
 from lm_envs.envs.customer_service.scenario import Need, Scenario
 from lm_envs.envs.customer_service.shop import Shop, plain
 from lm_envs.envs.customer_service.tools import Toolbox
+from lm_envs.envs.customer_service.truth import reason_holds
 
-_FREE_TEXT = frozenset({"reason", "summary"})
+FREE_TEXT = frozenset({"reason", "summary"})
+"""Arguments that make no difference."""
 
 _REPORTS = {
     "return": ("done_return", "done_refund"),  # both are due, and either tells the customer so
@@ -49,23 +52,26 @@ class Goals:
         self.spoilt = False
         self._heard: set[tuple[str, str]] = set()
 
-    @cached_property
+    @property
     def due(self) -> tuple[tuple[Key, ...], ...]:
         """The due calls of each need in the form in which calls are compared."""
+        return self._done[0]
+
+    @property
+    def effects(self) -> Mapping[str, Any]:
+        """The books as they are to be, as ``Shop.effects`` puts them."""
+        return self._done[1]
+
+    @cached_property
+    def _done(self) -> tuple[tuple[tuple[Key, ...], ...], Mapping[str, Any]]:
+        """The due calls, carried out on books of their own."""
         toolbox = Toolbox(self._scenario.shop.copy())
         due = []
         for need in self.needs:
             results = [toolbox.call(Call(tool, arguments)) for tool, arguments in need.effects]
             assert all(result.ok for result in results), f"{need}: {[result.content for result in results]}"
             due.append(tuple(key(result.name, result.arguments) for result in results))
-        self._effects = toolbox.shop.effects()
-        return tuple(due)
-
-    @property
-    def effects(self) -> Mapping[str, Any]:
-        """The books as they are to be, as ``Shop.effects`` puts them."""
-        assert self.due is not None
-        return self._effects
+        return tuple(due), toolbox.shop.effects()
 
     def called(self, event: Event) -> None:
         """Take note of a call."""
@@ -120,7 +126,9 @@ class Goals:
             reasons = {need.reason}
             if need.reason == "not_yours" and not record.verified:
                 reasons.add("identity")
-            return reading.refuses and bool(reasons & reading.values("reason"))
+            given = reading.values("reason")
+            about = replace(reading, facts=frozenset({("order", need.order)})) if need.order in record.shop.orders else reading
+            return reading.refuses and bool(reasons & given) and all(reason_holds(record, about, reason) for reason in given)
         if need.due == "inform":
             return True
         reports = _REPORTS.get(need.due, (f"done_{need.due}",))
@@ -129,7 +137,7 @@ class Goals:
 
 def key(tool: str, arguments: Mapping[str, Any]) -> Key:
     """A call in the form in which calls are compared: what is free text doesn't count, nor the spelling of addresses."""
-    told = ((name, plain(value) if isinstance(value, str) else value) for name, value in arguments.items() if name not in _FREE_TEXT)
+    told = ((name, plain(value) if isinstance(value, str) else value) for name, value in arguments.items() if name not in FREE_TEXT)
     return tool, tuple(sorted(told))
 
 

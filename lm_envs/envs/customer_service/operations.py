@@ -45,13 +45,12 @@ def authenticate(shop: Shop, arguments: Mapping[str, Any]) -> Data:
 
 
 def get_customer(shop: Shop, arguments: Mapping[str, Any]) -> Data:
-    """Read an account: contact, tier, points, payments, orders."""
+    """Read an account: e-mail, tier, points, payments, orders."""
     who = _customer(shop, arguments)
     return {
         "customer_id": who.id,
         "name": who.name,
         "email": who.email,
-        "address": who.address,
         "tier": who.tier,
         "points": who.points,
         "payments": {payment.id: payment.label for payment in who.payments.values()},
@@ -60,15 +59,19 @@ def get_customer(shop: Shop, arguments: Mapping[str, Any]) -> Data:
 
 
 def get_order(shop: Shop, arguments: Mapping[str, Any]) -> Data:
-    """Read an order: status, dates, address, lines, charges."""
+    """Read an order: status, dates, lines, charges."""
     order = _order(shop, arguments)
-    data: Data = {"order": order.number, "customer_id": order.customer, "status": order.status, "due": day(order.due, shop.today)}
-    if late := shop.days_late(order):
-        data["days_late"] = late
+    data: Data = {"order": order.number, "customer_id": order.customer, "status": order.status}
     if order.delivered:
         data["delivered"] = day(order.delivered, shop.today)
         data["days_since_delivery"] = shop.days_since_delivery(order)
-    data |= {"address": order.address, "payment": order.payment, "lines": [_line_data(line) for line in order.lines]}
+    else:
+        data["due"] = day(order.due, shop.today)
+    if late := shop.days_late(order):
+        data["days_late"] = late
+    if order.status in ("pending", "processed"):  # what can still be changed
+        data |= {"address": order.address, "payment": order.payment}
+    data["lines"] = [_line_data(shop, order, line) for line in order.lines]
     if order.charges:
         data["charges"] = [f"{charge.label} {money(charge.amount)}" for charge in order.charges]
     if order.refunded:
@@ -76,8 +79,18 @@ def get_order(shop: Shop, arguments: Mapping[str, Any]) -> Data:
     return data
 
 
-def _line_data(line: Line) -> Data:
-    data: Data = {"line": line.id, "variant": line.variant, "price": money(line.price), "status": line.status}
+def _line_data(shop: Shop, order: Order, line: Line) -> Data:
+    """A line, with what matters for a remedy once it has been sent; short, for small contexts."""
+    data: Data = {"line": line.id, "variant": line.variant, "price": money(line.price)}
+    if line.status != "ordered":
+        data["status"] = line.status
+    elif order.status in ("shipped", "delivered"):
+        data["stock"] = shop.in_stock(line.variant)
+        product = shop.catalogue.products[line.product]
+        if product.final_sale:
+            data["final_sale"] = True
+        if order.delivered and not shop.in_window(order):
+            data["warranty_days"] = shop.warranty_days(product)
     if line.quantity > 1:
         data["quantity"] = line.quantity
     if line.refunded:
@@ -86,7 +99,7 @@ def _line_data(line: Line) -> Data:
 
 
 def get_product(shop: Shop, arguments: Mapping[str, Any]) -> Data:
-    """Read a product: each variant's price and stock, warranty, articles."""
+    """Read a product: each variant's price and stock, warranty."""
     wanted = arguments["product_id"].lower().replace(" ", "-")
     product = shop.catalogue.products.get(wanted) or shop.catalogue.product_of.get(wanted)
     if product is None:
@@ -95,7 +108,6 @@ def get_product(shop: Shop, arguments: Mapping[str, Any]) -> Data:
         "product": product.id,
         "warranty_days": shop.warranty_days(product),
         "variants": {variant.id: [money(variant.price), shop.in_stock(variant.id)] for variant in product.variants},
-        "articles": list(product.articles),
     }
     return data | {"final_sale": True} if product.final_sale else data
 
@@ -177,7 +189,7 @@ def refund(shop: Shop, arguments: Mapping[str, Any]) -> Data:
     line.status = "refunded"
     line.refunded += amount
     order.refunded += amount
-    return {"order": order.number, "line": line.id, "refunded": money(amount), "payment": order.payment}
+    return {"order": order.number, "line": line.id, "refunded": money(amount)}
 
 
 def exchange_item(shop: Shop, arguments: Mapping[str, Any]) -> Data:

@@ -329,7 +329,9 @@ def _hinder(draft: Draft, need: Need, hindrance: str, identity: dict[str, str], 
 
 def _changing(draft: Draft, need: Need) -> Need:
     """First something else is wanted of the same order, and then the need."""
-    first = {"cancel": "status", "address": "cancel", "payment": "cancel", "exchange": "return", "damaged": "return"}.get(need.intent, "status")
+    first = {"cancel": "status", "address": "cancel", "payment": "cancel", "exchange": "return", "damaged": "return"}.get(
+        need.intent, "status"
+    )
     wish = situations.WISHES.get(first, "")
     knows = {slot: value for slot, value in need.knows.items() if slot in ("order", "item")}
     return Need(first, wish, knows, need.lacks, need.details, then=need, due=need.due, order=need.order)

@@ -39,7 +39,7 @@ from lm_envs.testing import run
 from lm_envs.tokens import TokenEnv
 from lm_envs.transcripts import Transcript
 from lm_envs.types import SPLITS
-from lm_envs.validation import PLAYERS, Estimate, play, text_env, validate
+from lm_envs.validation import PLAYERS, Estimate, HasGold, play, text_env, validate, validate_gold
 
 _NAMESPACE = "lm_envs/"
 
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     validating.add_argument(
         "--gold",
         action="store_true",
-        help="check gold scripts instead: they must succeed, silence and mutations fail, harmless variations succeed; exit code 1 otherwise",
+        help="check gold scripts instead: they and harmless variations must succeed, silence and mutations fail; else exit code 1",
     )
 
     asset = command("assets", _assets, "list, fetch or locate models and data sets")

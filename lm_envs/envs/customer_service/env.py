@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lm_envs.core import Opening, Response, TextEnv, at_least, one_of
-from lm_envs.envs.customer_service import attacks, calls, expert, gold, personas, tasks
+from lm_envs.envs.customer_service import attacks, babble, calls, expert, gold, personas, tasks
 from lm_envs.envs.customer_service.acts import Reading
 from lm_envs.envs.customer_service.customer import Said, SimulatedCustomer
 from lm_envs.envs.customer_service.data import load
@@ -133,7 +133,7 @@ class CustomerServiceEnv(TextEnv):
 
     def random_reply(self, rng: np.random.Generator) -> str:
         """A random call, or one or two acts of a service agent with random facts, sometimes without form."""
-        return expert.random_reply(rng)
+        return babble.random_reply(rng)
 
     def gold_cases(self, seed: int) -> Iterator[GoldCase]:
         """A seed's gold script, what mustn't be changed about it, and what may: see `gold.py`."""

@@ -1,4 +1,4 @@
-"""An expert that plays through the agent's interface, and a speaker who knows nothing.
+"""An expert that plays through the agent's interface.
 
 The expert knows what is due, but gets there as an agent must: it asks for what it needs, looks things up, and only then acts and
 tells. So its transcripts can be learnt from: what it does follows from what stands in the conversation.
@@ -6,23 +6,20 @@ tells. So its transcripts can be learnt from: what it does follows from what sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lm_envs.envs.customer_service.calls import Call, render
-from lm_envs.envs.customer_service.catalogue import catalogue, money
 from lm_envs.envs.customer_service.customer import SimulatedCustomer
 from lm_envs.envs.customer_service.data import load_checked, require
-from lm_envs.envs.customer_service.draft import pounds
 from lm_envs.envs.customer_service.goals import Goals
 from lm_envs.envs.customer_service.intents import WITHOUT_ACCOUNT
 from lm_envs.envs.customer_service.record import Record
 from lm_envs.envs.customer_service.scenario import Need, Scenario
-from lm_envs.envs.customer_service.shop import MONTHS, Order, day
-from lm_envs.envs.customer_service.tools import TOOLS
+from lm_envs.envs.customer_service.shop import Order, day
 from lm_envs.types import SPLITS, Split
 
 MIN_WORDINGS = {"train": 6, "test": 4}
@@ -89,8 +86,8 @@ def say(move: Move, wording: tuple[int, int], split: Split, style: str = "json")
     if isinstance(move, Call):
         return render(move, "hermes" if style == "hermes" else "json")
     rng = np.random.default_rng(wording)
-    templates = _templates()
-    return " ".join(templates[act][split][int(rng.integers(len(templates[act][split])))].format_map(move.slots) for act in move.acts)
+    by_act = templates()
+    return " ".join(by_act[act][split][int(rng.integers(len(by_act[act][split])))].format_map(move.slots) for act in move.acts)
 
 
 # The steps, in the order in which they are taken. Each returns a move as long as there is something to do.
@@ -156,7 +153,8 @@ def _ask(view: View, need: Need) -> Move | None:
     if need.intent in _CHOICE and need.wish and "wish" not in known:
         acts.append("ask_wish")
     for slot in ("variant", "address", "payment"):
-        if slot in need.knows and slot not in known and need.due == {"variant": "exchange"}.get(slot, slot):
+        wanted = need.due == {"variant": "exchange"}.get(slot, slot) or (slot == "variant" and need.reason == "sold_out")
+        if wanted and slot in need.knows and slot not in known:
             acts.append(f"ask_{slot}")
     if not acts:
         return None
@@ -308,7 +306,8 @@ def _slots(view: View, need: Need) -> dict[str, str]:
     return slots
 
 
-def _templates() -> Mapping[str, Mapping[str, list[str]]]:
+def templates() -> Mapping[str, Mapping[str, list[str]]]:
+    """The expert's wordings by act and split."""
     return load_checked("expert", _check_expert)  # type: ignore[no-any-return]
 
 
@@ -322,51 +321,3 @@ def _check_expert(data: Mapping[str, Any]) -> None:
             for text in by_split[split]:
                 require(text.format_map(values) is not None, where, "")
         require(not set(by_split["train"]) & set(by_split["test"]), where, "a wording is in both splits")
-
-
-# A speaker who knows nothing.
-
-
-def random_reply(rng: np.random.Generator) -> str:
-    """A call with random arguments, one or two acts of a service agent with random facts, or, one time in six, something without form."""
-    draw = rng.random()
-    if draw < 0.4:
-        return render(random_call(rng))
-    text = _babble(rng)
-    if draw < 0.85:
-        return text
-    words = text.split()
-    forms = ("", " ".join(words[: int(rng.integers(1, len(words) + 1))]), text.upper(), f"{text} {text}", render(random_call(rng))[:-2])
-    return forms[int(rng.integers(len(forms)))]
-
-
-def random_call(rng: np.random.Generator) -> Call:
-    """A call of a tool with arguments of the right kind."""
-    tool = _pick(rng, tuple(TOOLS.values()))
-    number = str(int(rng.integers(1000, 10_000)))
-    product = _pick(rng, tuple(catalogue().products))
-    values: dict[str, Any] = {
-        "query": number, "customer_id": f"C{int(rng.integers(11, 99))}", "postcode": "LN4 2QA", "order_id": number, "product_id": product,
-        "article_id": f"KB-{int(rng.integers(1, 35))}", "reason": "customer's wish", "line_id": "1", "amount": money(int(rng.integers(1, 60)) * 100),
-        "variant_id": _pick(rng, catalogue().products[product].variants).id, "address": "5 Mill Lane, Leeds LS1 4AB", "payment_id": "P1",
-        "topic": "other", "summary": "a question",
-    }  # fmt: skip
-    return Call(tool.name, {name: values[name] for name in tool.parameters})
-
-
-def _babble(rng: np.random.Generator) -> str:
-    templates = _templates()
-    product = _pick(rng, tuple(catalogue().products.values()))
-    slots = {
-        "order": str(int(rng.integers(1000, 10_000))), "product": product.name, "variant": product.variants[0].label,
-        "amount": pounds(product.variants[0].price), "date": f"{int(rng.integers(1, 29))} {_pick(rng, MONTHS)}", "address": "5 Mill Lane, Leeds LS1 4AB",
-        "payment": "bank account", "status": "shipped", "tier": "silver", "points": "120", "article": f"KB-{int(rng.integers(1, 35))}",
-        "steps": "Switch it off and on again.", "window": "30", "lost": "7",
-    }  # fmt: skip
-    acts = [_pick(rng, tuple(templates)) for _ in range(int(rng.integers(1, 3)))]
-    return " ".join(_pick(rng, templates[act]["train"]).format_map(slots) for act in acts)
-
-
-def _pick(rng: np.random.Generator, choices: Iterable[Any]) -> Any:
-    options = tuple(choices)
-    return options[int(rng.integers(len(options)))]

@@ -1,7 +1,8 @@
 """What an episode is to come to: the books as the rules want them, and a customer who was told what is so.
 
-Success takes all of these: the final books equal the initial ones after the due calls; each need's outcome, or the refusal with its
-right reason, was told, and so was every fact that the customer must hear; the customer has left it at that; and no critical rule was broken.
+Success takes all of these: the final books equal the initial ones after the due calls; each need's outcome, or the refusal with
+its right reason, was told, and so was every fact that the customer must hear; the customer has left it at that; and no critical rule
+was broken.
 Doing nothing, politely or not, is never enough: silence is not a refusal.
 """
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from lm_envs.envs.customer_service.catalogue import money
 from lm_envs.envs.customer_service.draft import Draft, pounds
-from lm_envs.envs.customer_service.scenario import INTENTS, Need
+from lm_envs.envs.customer_service.scenario import Need
 from lm_envs.envs.customer_service.shop import Line, Order, day, day_fact
 
 Build = Callable[[Draft, str], Need]

@@ -62,7 +62,8 @@ def system_prompt(
 
 
 def _rules(policy: Policy, style: Style) -> str:
-    texts = [rule["text" if style == "full" else "compact"].format_map(asdict(policy)) for rule in load("rules")["rules"]]
+    numbers = asdict(policy)
+    texts = [rule["text" if style == "full" else "compact"].format_map(numbers) for rule in load("rules")["rules"]]
     if style == "compact":
         return "\n".join(text for text in texts if text)
     return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))

@@ -119,9 +119,9 @@ class Score:
     def signals(self, *, success: bool, satisfaction: float, potential: float, ended: bool, shaping: bool) -> dict[str, float]:
         """A turn's feedback.
 
-        Shaping is potential-based (Ng, Harada and Russell 1999) with a discount of 1: the potential after the turn minus the one before
-        it, where the potential is the progress as long as the episode can succeed, else 0, and 0 at the beginning and at the end. So it sums to
-        0 over each episode, and no policy gains by it.
+        Shaping is potential-based (Ng, Harada and Russell 1999) with a discount of 1: the potential after the turn minus the one
+        before it. The potential is the progress as long as the episode can succeed, else 0, and 0 at the beginning and at the end.
+        So shaping sums to 0 over each episode, and no policy gains by it.
         """
         before, self._potential = self._potential, 0.0 if ended else potential
         paid, self._penalty = self._penalty, self.penalty

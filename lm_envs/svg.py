@@ -155,7 +155,7 @@ def _svg(parts: Sequence[str], label: str, width: int, height: int, more: str = 
 
 
 def _tick(value: float) -> str:
-    return f"{value:.3g}"
+    return f"{value:.0f}" if 10 <= abs(value) < 10_000 else f"{value + 0.0:.2g}"
 
 
 def _n(value: float) -> str:

@@ -76,6 +76,8 @@ class Viewer:
         mood, patience = customer.satisfaction, max(0.0, customer.patience)
         word, style = next((word, style) for top, word, style in _MOODS if mood <= top + 1e-9)
         rows = Table.grid(padding=(0, 1))
+        for _ in range(3):
+            rows.add_column(overflow="fold")
         rows.add_row("mood", _Bar(mood, style), Text(f"{1 + 4 * mood:.1f} of 5, {word}", style))
         share = min(1.0, patience / self._full)
         waits = "about to leave" if patience < 1 else f"{patience:.1f} of {self._full:g}"
@@ -94,7 +96,7 @@ def read_command(tool: Tool, rest: str) -> Call:
     Raises:
         CommandError: when arguments are missing or an amount is no number.
     """
-    names = list(tool.parameters)
+    names, rest = list(tool.parameters), rest.strip()
     by_name = re.compile(rf"(?:^|\s+)({'|'.join(map(re.escape, names))})=") if names else None
     found = list(by_name.finditer(rest)) if by_name else []
     if found and found[0].start() == 0:
@@ -193,6 +195,7 @@ def _data(message: Message) -> dict[str, Any]:
 
 def _books(known: Told) -> Panel:
     rows = Table.grid(padding=(0, 1))
+    rows.add_column(overflow="fold")
     for number, who in known.customers.items():
         line = Text()
         line.append(printable(f"{number} {who.get('name', '')}").rstrip(), "bold")

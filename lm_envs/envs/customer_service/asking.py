@@ -18,7 +18,9 @@ ASK_ONE = "ask_one"
 TAGS = frozenset("yes right correct okay true".split())
 _BROAD = frozenset("order delivery account parcel package website".split())
 _DENYING = frozenset(("not", "unable", "never"))
-_LACKING = frozenset(("i do not have", "we do not have", "i still do not have", "i do not yet have"))
+_LACKING = frozenset(
+    ("i do not have", "we do not have", "i still do not have", "i still do not know", "we still do not know", "i do not yet have")
+)
 _ABOUT = frozenset("about concern concerns regarding".split())
 _AGAIN = frozenset("name email postcode order address".split())
 _GIVING = frozenset("repeat send give share provide check".split())
@@ -52,11 +54,15 @@ class Questions:
             used: starts of clauses that are an act; those of the questions are added.
         """
         found: list[tuple[float, str]] = []
+        end = clauses[-1].words if clauses else ()
+        if question and len(clauses) > 1 and 1 < len(end) < 5 and end[0] in AUXILIARIES and "not" in end and end[-1] in SUBJECTS:
+            used.add(clauses[-1].start)
+            return [(clauses[-1].start, "confirm")]  # "..., didn't you?"
         if (more := self._more(clauses, question)) is not None:
             return [(more, "ask_more")]
         asking = False
         for index, clause in enumerate(clauses):
-            last = question and index == len(clauses) - 1
+            last = question and index == len(clauses) - 1 and clause.kind != "so"
             tags = (*clause.tags, "<q>") if last else clause.tags
             names = (*clause.words, "<q>") if last else clause.words
             line = line_of(tags)
@@ -152,7 +158,12 @@ class Questions:
         ):
             return 0
         short = len(names) <= 3 or (len(names) <= 6 and "please" in names)
-        if short and not any("/" in tag for tag in clause.tags) and AUXILIARIES.isdisjoint(names) and self._slots.names(line, names):
+        if (
+            short
+            and not any("/" in tag and tag[-1] != "n" for tag in clause.tags)
+            and AUXILIARIES.isdisjoint(names)
+            and self._slots.names(line, names)
+        ):
             return 0
         start = self._cues.names(line, names).get("cue")
         if " ".join(names[:4]) in _LACKING or " ".join(names[:5]) in _LACKING:
@@ -184,6 +195,8 @@ class Questions:
             and not _BROAD & set(names)
         ):
             slots["evidence"] = slots["problem"]
+        if "reason" in names and "problem" in slots:
+            slots.pop("wish", None)
         if slots.keys() & {"address", "variant", "item", "payment", "evidence", "order", "postcode", "name", "email"}:
             slots.pop("wish", None)
         if "evidence" in slots and {"we"} & set(names) and "send" in names:

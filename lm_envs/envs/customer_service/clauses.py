@@ -27,7 +27,7 @@ _CLOSED = (
     | _CONDITIONS
     | _TIMES
     | _REASONS
-    | frozenset("nothing more else all anything everything way that and or so than let me until by of for to with like".split())
+    | frozenset("about nothing more else all anything everything way that and or so than let me until by of for to with like".split())
 )
 
 
@@ -120,6 +120,8 @@ def _opens(words: Sequence[str], index: int, start: int, kind: str) -> str | Non
         return "main"
     if word == "please" and kind != "main" and index - start >= 3:
         return "main"
+    if kind == "if" and word == "you" and following in MODALS and index - start >= 3 and previous not in _CLOSED:
+        return "main"
     if kind == "if" and word in MODALS and following in ("you", "i", "we") and index - start >= 3:
         return "main"
     return None
@@ -148,5 +150,10 @@ def _inverted(words: Sequence[str]) -> bool:
     return (
         rest[0] in AUXILIARIES
         and len(rest) > 1
-        and (rest[1] in SUBJECTS or rest[1] in DETERMINERS or rest[1] in _ANY or (rest[1] == "not" and rest[2:3] != ()))
+        and (
+            rest[1] in SUBJECTS
+            or rest[1] in DETERMINERS
+            or rest[1] in _ANY
+            or (rest[1] == "not" and rest[2:3] != () and rest[2] in SUBJECTS)
+        )
     )

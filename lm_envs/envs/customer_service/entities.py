@@ -40,6 +40,7 @@ _ISO = re.compile(r"\b(?:19|20)\d\d-(\d{1,2})-(\d{1,2})\b")
 _SLASH = re.compile(
     r"(?<![\d/.])(\d{1,2})[/](\d{1,2})(?:[/](?:20)?\d\d)?(?![\d/])|(?<![\d/.])(\d{1,2})\.(\d{1,2})\.(?:20\d\d)?(?!\d)|(?<!\d)(\d{1,2})-(\d{1,2})-20\d\d\b"
 )
+_RATE = re.compile(r"(?:once|twice|times|every|day|hours?) $")
 _ORDER = re.compile(
     r"(?:\b(?:orders?|number|no|nr|order id|reference|ref)\b\.?:? {0,2}"
     r"(?:(?:number|no|nr|is|id|ref|reference|of|was|should be)\b\.?:? ?){0,3}[#(\"']? ?|#\s?)(\d{3,10})(?!\d|[.,]\d|%)"
@@ -158,6 +159,8 @@ class Entities:
             and not re.search(r"(?:within|in|after|for|takes?|by|just|only|under|about|than) $", match.string[: match.start()])
         ):
             return match.group()
+        if high == "a" and _RATE.search(match.string, 0, match.start()):
+            return match.group()  # "once a week"
         factor = 7 if unit.startswith("week") else 1
         numbers = [self._numbers.get(number, "1" if number == "a" else number) for number in (low, high, more) if number]
         return "".join(put("days", str(int(number) * factor)) for number in numbers)

@@ -88,6 +88,8 @@ class Frames:
             start, end = _span(line, match.start(), match.end())
             if not {"without", "before"}.isdisjoint(bare[start + 1 : end - 1]):
                 continue
+            if bare[start : start + 2] == ["make", "sure"]:
+                continue
             infinitive = operation != "handover" and end - start > 2 and bare[end - 2] == "to" and clause.tags[end - 1].endswith("/b")
             if not infinitive and not self._blocked(operation, bare, start, end):
                 add(operation, start, end, view.mood(start + offset, end + offset))
@@ -105,14 +107,16 @@ class Frames:
             if not self._blocked(operation, bare, start, end):
                 add(operation, start, end, view.noun(start + offset, end + offset))
         found: list[Mention] = []
+        moved = [mention for mention in candidates if mention.operation == "exchange" and mention.mood != NONE]
+        candidates = [m for m in candidates if m.operation != "address" or not any(m.start < x.end and x.start < m.end for x in moved)]
         for mention in sorted(candidates, key=lambda mention: (mention.mood == NONE, mention.start)):
             if not any(m.operation == mention.operation and mention.start < m.end and m.start < mention.end for m in found):
                 found.append(mention)
         return sorted((mention for mention in found if mention.mood != DENIED), key=lambda mention: mention.start)
 
     def _blocked(self, operation: str, words: Sequence[str], start: int, end: int) -> bool:
-        first = max(start - 4, 0) if operation == "return" else start
-        if operation == "exchange" and not {"card", "payment", "address"}.isdisjoint(words[end : end + 2]):
+        first = max(start - 6, 0) if operation == "return" else start
+        if operation == "exchange" and not {"card", "payment", "address"}.isdisjoint(words[end : end + 3]):
             return True
         if operation == "return" and "and" not in words[end : end + 1] and not _SUMS.isdisjoint(words[end : end + 3]):
             return True

@@ -25,6 +25,7 @@ _OBJECTS = frozenset("it that this them those these you one everything both him 
 _CUSTOMER_ALONE = frozenset("website app online yourself page portal profile settings dashboard".split())
 
 
+_RELATIVE = frozenset("item product article thing one which what that goods order".split())
 _SENDING = frozenset("return send post ship mail bring".split())
 _GENERAL = frozenset("orders items goods products parcels purchases returns articles".split())
 _BARE_SUBJECTS = frozenset(
@@ -68,7 +69,7 @@ class Verbs:
         else:
             mood = self._base(head, end, depth)
         if mood in (NONE, OFFER) and self.clause.kind != "if":
-            after = " ".join(self.words[end : end + 9])
+            after = " ".join(word for word in self.words[end : end + 9] if word not in self.adverbs)
             if denied_after(after) and form != "p":
                 return REFUSE
         return mood
@@ -76,7 +77,11 @@ class Verbs:
     def _left(self, head: int) -> tuple[int, bool, set[str]]:
         """Index of the nearest word to the left that matters, whether a negation was passed, and the words passed."""
         index, negated, passed = head - 1, False, set()
-        while index >= 0 and (self.words[index] in self.adverbs or self.words[index] in ("not", "never", "longer", "been", "being")):
+        while index >= 0 and (
+            self.words[index] in self.adverbs
+            or self.words[index] in ("not", "never", "longer", "been", "being")
+            or (self.words[index] == "no" and self.words[index + 1] == "longer")
+        ):
             negated |= self.words[index] in ("not", "never", "longer")
             passed.add(self.words[index])
             index -= 1
@@ -123,13 +128,20 @@ class Verbs:
                     return self._base(at, head, 1)
                 if self.words[at] in AUXILIARIES:
                     break
+        held = next((i for i in range(head - 1, max(head - 8, 0), -1) if self.words[i] in AUXILIARIES or self.words[i] == "get"), 0)
+        if 0 < held < head - 1 and self.words[held] in ("have", "get") and self.words[held + 1] not in self.adverbs | {"been"}:
+            before = self._left(held)[0]
+            if before >= 0 and self.words[before] in MODALS | {"to", "me"}:
+                return self._base(held, head, 1)  # "I will have your order cancelled"
         if word in HAVE or (word in ("i", "we", "you") and index > 0 and self.words[index - 1] in HAVE):
             have = index if word in HAVE else index - 1
             subject = word if word not in HAVE else self._subject(have)
             modal, denied, _ = self._left(have)
             if modal >= 0 and self.words[modal] in MODALS:
                 return REFUSE if self.words[modal] in ("could", "would", "might", "should") else OFFER
-            if negated or denied or self.question and have < 2:
+            if negated or denied:
+                return DENIED
+            if self.question and have < 2:
                 return NONE
             if subject == "you" and not passed & {"been"}:
                 return NONE
@@ -185,6 +197,10 @@ class Verbs:
         index, negated, _ = self._left(at)
         if index < 0:
             return OFFER
+        if self.words[index] == "to" and {"possible", "impossible"} & set(self.words[:index]):
+            return REFUSE if {"not", "no", "impossible", "never"} & set(self.words[:index]) else OFFER
+        if self.words[index] == "to" and "arrange" in self.words[:index]:
+            return self.mood(self.words.index("arrange"), at)
         if (
             self.words[index] in MODALS
             and self.words[index - 1 : index]
@@ -208,6 +224,8 @@ class Verbs:
 
     def _base(self, head: int, end: int, depth: int) -> str:
         index, negated, passed = self._left(head)
+        if self.question and "or" in self.words and len(self.words) <= 5 and (index < 0 or self.words[index] == "or"):
+            return WISH  # "refund or resend?"
         if index < 0:
             return self._imperative(head, negated)
         word = self.words[index]
@@ -215,7 +233,9 @@ class Verbs:
             return self._infinitive(index, negated, end, depth)
         if word in ("i", "we"):
             mood = self._pronoun(index, negated)
-            return DONE if mood == OFFER and ("already" in passed or self.words[head] in ("put", "set")) else mood
+            return DONE if mood == OFFER and ("already" in passed or (self.words[head] in ("put", "set") and index == 0)) else mood
+        if word in HAVE and index and self.words[index - 1] in ("i", "we") and not negated and not self.question:
+            return DONE
         if word in BE and index and self.words[index - 1] in ("i", "we") and not self.question:
             return REFUSE if negated else OFFER
         if word == "you":
@@ -259,6 +279,10 @@ class Verbs:
 
     def _pronoun(self, index: int, negated: bool) -> str:
         before = self.words[index - 1] if index else ""
+        if self.question and before in ("that", "about") and {"agree", "prefer", "like", "how", "what"} & set(self.words[:index]):
+            return PROPOSE
+        if {"suggest", "recommend", "propose"} & set(self.words[:index]) and not self.question:
+            return OFFER
         if before in MODALS and (self.question or self.clause.inverted):
             if not QUESTION_WORDS.isdisjoint(self.words[: index - 1]):
                 return NONE
@@ -279,9 +303,13 @@ class Verbs:
         )
         if self.clause.kind == "if":
             return NONE
+        if "only" in self.words[index : index + 3] and not _GENERAL.isdisjoint(self.words[index : index + 5]):
+            return NONE  # "we can only cancel orders that are pending"
         if word in DO and self.words[max(index - 1, 0) : index] in ([], ["please"], ["so"], [","]):
             return NONE  # "don't send it back"
         if word in DO:
+            if negated and word == "did":
+                return DENIED
             return REFUSE if negated and word in ("do", "does") and subject != "you" else NONE
         if self.question and self.clause.inverted:
             return NONE
@@ -301,6 +329,8 @@ class Verbs:
         left = self.words[max(index - 7, 0) : index]
         subject = self._subject(index)
         denied |= negated or "not" in left or "no" in left
+        if self.words[:3] == ["to", "be", "able"]:
+            return NONE
         if word in _REFUSING:
             return NONE if self.question and self.clause.inverted or self.clause.kind == "if" else REFUSE
         if self.question and self.clause.inverted and subject == "you" and word == "able":
@@ -308,6 +338,8 @@ class Verbs:
         if word in ("me", "us"):
             before = self.words[index - 1] if index else ""
             if before == "for":
+                if self.question:
+                    return PROPOSE
                 if denied or "impossible" in left:
                     return REFUSE
                 return OFFER if "possible" in left else NONE
@@ -322,21 +354,28 @@ class Verbs:
             return REFUSE if denied else DONE
         if word in _ABLE:
             if self.question and self.clause.inverted:
-                return PROPOSE if subject in ("i", "we") else NONE
+                return PROPOSE if subject in ("i", "we", "it") else NONE
             if denied:
                 return REFUSE
             return OFFER
         if word in _WANTING:
             if subject in ("i", "we"):
+                if word in ("have", "need") and not MODALS.isdisjoint(self.words[max(index - 2, 0) : index]) and not denied:
+                    return OFFER
                 if word in ("like", "love", "happy", "want", "plan", "intend", "prefer", "hope"):
                     return NONE if denied and word not in ("want", "plan", "intend") else OFFER if not denied else REFUSE
                 return NONE
+            at = next((i for i in range(index - 1, -1, -1) if self.words[i] == "you"), 0)
+            if subject == "you" and at and self.words[at - 1] in _RELATIVE:
+                return NONE  # "the item you want to return"
             if subject == "you" and (self.question or self.clause.inverted):
                 return NONE if not QUESTION_WORDS.isdisjoint(self.words[:index]) else WISH
             if subject == "you" and word in ("need", "have", "want") and not denied and self.words[to + 1] in _SENDING and word != "want":
                 return OFFER
             return NONE
-        if word in ("way", "option", "possibility") and denied:
+        if word == "offer":
+            return self.mood(index, end, depth + 1)
+        if word in ("way", "option", "possibility", "permission", "authority", "right", "power", "means") and denied:
             return REFUSE
         if word == "you" and index and self.words[index - 1] in ("need", "want", "like", "ask") and subject in ("i", "we"):
             return OFFER if self.words[to + 1] in _SENDING else NONE
@@ -357,14 +396,16 @@ class Verbs:
                 return NONE
             denied = negated or "not" in self.words[index:head] or (word == "be" and "not" in self.words[max(index - 3, 0) : index])
             return REFUSE if denied else OFFER
-        if word in ("with", "start", "begin", "proceed", "by", "you", "mind") and index:
+        if word == "of" and "liberty" in self.words[:index]:
+            return DONE
+        if word in ("with", "start", "begin", "handle", "proceed", "by", "you", "mind") and index:
             if word == "with" and self.words[index - 1] in ("help", "assist", "proceed", "ahead", "start", "you"):
                 at = index - 1 if self.words[index - 1] != "you" else index - 2
                 if at >= 0 and (self.words[at] in ("help", "assist", "proceed", "start") and "/" in self.tags[at]):
                     return self.mood(at, end, depth + 1)
                 if self.words[at] in ("ahead", "proceed"):
                     return self._base(at, end, depth + 1)
-            if word in ("start", "begin"):
+            if word in ("start", "begin", "handle"):
                 return self.mood(index, end, depth + 1)
             if word == "mind" and self.words[head] in ("send", "return"):
                 return OFFER

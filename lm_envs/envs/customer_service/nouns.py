@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lm_envs.envs.customer_service.clauses import BE, HAVE, MODALS, QUESTION_WORDS
+from lm_envs.envs.customer_service.clauses import AUXILIARIES, BE, HAVE, MODALS, QUESTION_WORDS
 from lm_envs.envs.customer_service.moods import DONE, NONE, OFFER, PROPOSE, REFUSE, WISH, Verbs, denied_after
 
 _SETTLED = tuple(
@@ -71,6 +71,10 @@ class Words(Verbs):
             return REFUSE
         if close & {"see", "find", "locate", "know"} and "not" in close:
             return NONE
+        if "too" in left and {"long", "late", "old"} & close:
+            return REFUSE
+        if "no" in left[-4:] and AUXILIARIES.isdisjoint(left[-4:]) and (BE | HAVE | MODALS).isdisjoint(right[:3]):
+            return REFUSE
         if left[-1:] == ["no"] or (close & {"not", "no", "never"} and {*left, *right} & _GRANTING):
             return REFUSE
         help_at = next(
@@ -87,7 +91,10 @@ class Words(Verbs):
             ):
                 return self.mood(help_at, end, 1) if "/" in self.tags[help_at] else OFFER
         if any(phrase in after for phrase in _SETTLED) and set(right[:5]) & (BE | HAVE | {"complete", "went", "came"}):
-            return NONE if "not" in right[:4] else OFFER if {"will", "should", "being"} & set(right[:3]) else DONE
+            denied = {"not", "longer"} & set(right[:4])
+            if not MODALS.isdisjoint(right[:4]):
+                return REFUSE if denied else OFFER
+            return NONE if denied else OFFER if {"being", "going", "about"} & set(right[:3]) else DONE
         if right[:1] and (right[0] in MODALS or right[0] in BE) and set(right[:7]) & _COMING:
             if right[0] in ("may", "can") and "take" in right[:3]:
                 return NONE

@@ -12,13 +12,15 @@ from lm_envs.envs.customer_service.patterns import PatternSet, line_of
 _LOOSE = frozenset("which who to instead either for in as with about regarding by of in_order".split())
 _WISHES = frozenset("want like need prefer wish ask say mention mean tell told write wrote".split())
 _NEAR = frozenset("this that it request you your here further any anything unless until without".split())
-_FUTURE = frozenset("will can could should may might must would be when once until before usually normally generally typically".split())
+_FUTURE = frozenset(
+    "please will can could should may might must would be when once until before usually normally generally typically".split()
+)
 _NOT_WAITING = frozenset("not can could would need must if before team colleague unable until <date> <days>".split())
 _CORRECTED = frozenset(("rather than", "instead of", "not order", "like this", "such as", "for example"))
 _EXAMPLES = frozenset(("example", "e.g", "eg"))
 _NO_STOCK = frozenset(
     (
-        "points <points> warranty guarantee question manager team colleague agent supervisor service option time article discount "
+        "points <points> <days> warranty guarantee question manager team colleague agent supervisor service option time article discount "
         "parcel parcels already"
     ).split()
 )
@@ -28,7 +30,7 @@ _NO_STATUS = {
     "delivered": frozenset(("return",)),
 }
 _TIERS = ("gold", "silver", "standard")
-_TIER_WORDS = frozenset("tier member membership level status customer account plan".split())
+_TIER_WORDS = frozenset("members customers tier member membership level status customer account plan".split())
 _OTHERS = frozenset("team colleague specialist want customers people".split())
 _HAPPENED = frozenset("receive got get begin".split())
 _HELPING = frozenset("help assist want verify check look find tell continue start".split())

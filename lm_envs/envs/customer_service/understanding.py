@@ -37,7 +37,7 @@ _PRONOUNS = frozenset(("it", "one"))
 _MEANT = {"address": "address", "card": "payment", "payment": "payment", "ticket": "ticket", "complaint": "ticket"}
 _LINKS = frozenset("so because since as therefore hence".split())
 _CHOOSING = frozenset("want like prefer rather whether choose".split())
-_TELLING = frozenset("tell know say choose decide".split())
+_TELLING = frozenset("tell know say choose decide need require ask confirm share".split())
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ class _Reader:
         asked = self._questions.find(clauses, question, moods, used)
         if asked:  # "give me your number and I'll take a look" is no waiting yet
             found = [(at, act) for at, act in found if act != "wait" or at < min(at for at, _ in asked)]
+        if any(act == "ask_wish" for _, act in found):
+            asked = [(at, act) for at, act in asked if act != "confirm"]
         found += asked
         reasons = self._statements.reasons(line, names)
         found += self._refusal(clauses, names, question, found, reasons)
@@ -153,6 +155,8 @@ class _Reader:
             before = (*clauses[index - 1].tags, "and")
         asked = question and (index == len(clauses) - 1 or clause.inverted)
         mentions = self._frames.mentions(clause, asked, before)
+        if {"would", "could"} & set(clause.words) and any(c.kind == "if" and "had" in c.words[:4] for c in clauses):
+            return [replace(mention, mood=REFUSE if mention.mood == OFFER else mention.mood) for mention in mentions]
         if index and all(mention.mood == NONE for mention in mentions):
             mentions = self._meant(clauses[:index], clause, asked) or mentions
         if index and {"nobody", "no", "nothing"} & set(clauses[index - 1].words) and clauses[index - 1].words[0] == "there":

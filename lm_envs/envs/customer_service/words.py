@@ -15,12 +15,14 @@ _END = re.compile(r"(?<=[.!?])[\"')]*\s+|\n+|(?<=[a-z]{2}[.!?])(?=[A-Z])|(?<=[!?
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|no|nr|st|rd|ave|mr|mrs|ms|dr|approx)\.)$", re.IGNORECASE)
 _WORD = re.compile(r"<[a-z]+:\d+>|[^\W_]+(?:['-][^\W_]+)*|[£$€]|[,;:()\"/-]")
 FORMS = "bspg"
+_QUOTED = re.compile(r'"(\w+)[.,]?"')
 _ITS = re.compile(
     r"\bits(?= (?:in|on|been|not|a|the|out|already|still|now|too|final|past|sold|delivered|shipped|cancelled|canceled|done|gone|okay)\b)"
 )
 _NOUNS = frozenset(("refund", "return", "exchange", "swap", "credit", "transfer"))
 _SAME = frozenset(("set", "put", "let"))
 _PERFECT = frozenset("have has had been was is are".split())
+_BETWEEN = frozenset("been being not now already just also successfully all".split())
 _BEFORE_VERB = frozenset("will can could shall would may might to me us".split())
 _AFTER_NOUN = frozenset(
     "is are was were has have had will can could of or and not coming issued approved processed done sent confirmed booked on in".split()
@@ -56,6 +58,7 @@ class Lexicon:
         self._folded = _any_of(self._folds)
         self._spellings: dict[str, str] = data["spellings"]
         self.forms = _verb_forms(data["verbs"])
+        self.forms.pop("orders", None)  # goods, not what somebody does
         self.nouns: dict[str, str] = data["verbs"]["nouns"]
         self._determiners = frozenset(data["determiners"].split())
         self._plain = frozenset(data["plain"].split())
@@ -64,6 +67,8 @@ class Lexicon:
 
     def words(self, sentence: str) -> list[str]:
         """Lower-cased words and commas of a sentence, contractions written out and spelling mended."""
+        if '"' in sentence:
+            sentence = _QUOTED.sub(r"\1", sentence)
         if "its " in sentence:
             sentence = _ITS.sub("it is", sentence)
         for short, pattern, long in self._contractions:
@@ -126,8 +131,11 @@ class Lexicon:
         previous = words[index - 1] if index else ""
         if previous in self._determiners:
             return "n"
-        if lemma in _SAME and not _PERFECT.isdisjoint(words[max(index - 3, 0) : index]):
-            return "p"
+        if lemma in _SAME:
+            at = index - 1
+            while at >= 0 and words[at] in _BETWEEN:
+                at -= 1
+            return "p" if at >= 0 and words[at] in _PERFECT and words[at - 1 : at] != ["do"] else form
         if lemma not in _NOUNS:
             return form
         following = words[index + 1] if index + 1 < len(words) else ""

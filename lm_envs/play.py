@@ -23,7 +23,7 @@ from rich.text import Text
 
 from lm_envs import html
 from lm_envs.core import TextEnv, TextState
-from lm_envs.rendering import print_turns, printable
+from lm_envs.rendering import print_turns, printable, reward_line
 from lm_envs.rewards import Score
 from lm_envs.transcripts import Transcript, Turn
 from lm_envs.types import Message, Messages
@@ -158,6 +158,7 @@ class _Table:
 
     def _send(self, reply: str) -> None:
         before = len(self.env.messages)
+        earlier = self._turns[-1].metrics if self._turns else self._info.get("metrics", {})
         messages, reward, terminated, truncated, info = self.env.step(reply)
         self.over = terminated or truncated
         self._end = "terminated" if terminated else "truncated" if truncated else ""
@@ -165,10 +166,14 @@ class _Table:
         turn = Turn(messages[before]["content"], messages[before + 1 :], reward, info.get("rewards", {}), info["metrics"])
         self._turns.append(turn)
         score = Score(reward, {name: value for name, value in turn.rewards.items() if value})
-        # What was typed stands there already; a zero a turn says little.
-        self._show(messages[before:], score) if not _interactive() else self._show(messages[before + 1 :])
-        if _interactive() and reward:
-            self.console.print(Text(f"    reward {reward:+.3f}", "magenta"))
+        if not _interactive():
+            self._show(messages[before:], score)
+        else:  # what was typed stands there already, and most turns bring nothing
+            self._show(turn.answers)
+            if reward or score.components:
+                self.console.print(reward_line(score), soft_wrap=True)
+        for name in _broken(earlier, turn.metrics):
+            self.console.print(Text(f"    broken rule: {printable(name)}", "red"), soft_wrap=True)
         self._show_panels()
         if self.over:
             self._summary(turn.metrics)
@@ -238,6 +243,11 @@ def _viewer(env: TextEnv) -> Viewer | None:
             module, _, attribute = found.partition(":")
             return cast(Viewer, getattr(importlib.import_module(module), attribute)(env))
     return None
+
+
+def _broken(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    """Rules broken in between, where the family counts them."""
+    return [name.removeprefix("rule_") for name, value in after.items() if name.startswith("rule_") and value > before.get(name, 0.0)]
 
 
 def _full(word: str, known: Sequence[str]) -> str:

@@ -53,6 +53,12 @@ def print_turns(
     _write(console or Console(highlight=False), messages, scores or {}, metrics, wrap=True)
 
 
+def reward_line(score: Score) -> Text:
+    """A reply's reward and what it is made of."""
+    parts = " ".join(f"{printable(name)} {value:+.3f}" for name, value in score.components.items())
+    return Text(f"{_INDENT}reward {score.total:+.3f}" + (f" ({parts})" if parts else ""), style="magenta")
+
+
 def _write(console: Console, messages: Messages, scores: Mapping[int, Score], metrics: Mapping[str, float] | None, *, wrap: bool) -> None:
     def write(text: Text) -> None:
         width = max(console.width - len(_INDENT), _NARROWEST)
@@ -68,8 +74,7 @@ def _write(console: Console, messages: Messages, scores: Mapping[int, Score], me
         line.append(printable(message["content"]), style=style)
         write(line)
         if score := scores.get(position):
-            parts = " ".join(f"{printable(name)} {value:+.3f}" for name, value in score.components.items())
-            write(Text(f"{_INDENT}reward {score.total:+.3f}" + (f" ({parts})" if parts else ""), style="magenta"))
+            write(reward_line(score))
     if metrics:
         shown = ", ".join(f"{printable(name)} {value:g}" for name, value in metrics.items())
         write(Text(f"{_INDENT}metrics: {shown}", style="bold"))

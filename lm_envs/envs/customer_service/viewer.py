@@ -32,7 +32,7 @@ from lm_envs.types import Message, Messages
 if TYPE_CHECKING:
     from lm_envs.envs.customer_service.env import CustomerServiceEnv
 
-_BAR = 20  # characters of a bar
+_BAR = 16  # characters of a bar
 _LINE = 64  # characters of an answer that stays on one line
 _DEEP = 4  # levels of an answer that are laid out
 _MOODS = ((0.2, "furious", "red"), (0.4, "upset", "red"), (0.6, "unsure", "yellow"), (0.8, "content", "green"), (1.0, "happy", "green"))
@@ -76,14 +76,15 @@ class Viewer:
         mood, patience = customer.satisfaction, max(0.0, customer.patience)
         word, style = next((word, style) for top, word, style in _MOODS if mood <= top + 1e-9)
         rows = Table.grid(padding=(0, 1))
-        for _ in range(3):
-            rows.add_column(overflow="fold")
+        rows.add_column(no_wrap=True)
+        rows.add_column(min_width=_BAR, no_wrap=True)
+        rows.add_column(overflow="fold")
         rows.add_row("mood", _Bar(mood, style), Text(f"{1 + 4 * mood:.1f} of 5, {word}", style))
         share = min(1.0, patience / self._full)
         waits = "about to leave" if patience < 1 else f"{patience:.1f} of {self._full:g}"
         rows.add_row("patience", _Bar(share, "red" if share < 0.34 else "yellow" if share < 0.67 else "green"), Text(waits))
-        over = ", has left angrily" if customer.left else ", is content and has gone" if customer.settled else ""
-        rows.add_row("turn", Text(f"{self.env.turn} of {self.env.max_turns}{over}"), "")
+        over = "has left angrily" if customer.left else "has said goodbye" if customer.settled else ""
+        rows.add_row("turn", Text(f"{self.env.turn} of {self.env.max_turns}"), Text(over, "bold"))
         return Panel(rows, title="customer", title_align="left", box=box.ROUNDED)
 
 

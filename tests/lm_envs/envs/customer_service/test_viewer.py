@@ -161,11 +161,24 @@ def test_a_game_with_commands_and_steps_back(capsys, monkeypatch):
     desk = env()
     desk.reset(seed=5)
     number = next(iter(desk._record.shop.orders))
-    lines = iter(["/get_o " + number, "/cancel", f"/cancel_order {number}", "/undo", "\x1b[31mhello", "/nothing", "/quit"])
+    lines = iter(
+        [
+            "/get_o " + number,
+            "/refund 1 2",
+            "you fool",
+            "/undo",
+            "/cancel",
+            f"/cancel_order {number}",
+            "/undo",
+            "\x1b[31mhello",
+            "/nothing",
+            "/quit",
+        ]
+    )
     play(desk, name="lm_envs/CustomerService-v0", seed=5, read=lambda prompt: next(lines))
     shown = capsys.readouterr().out
     assert f"assistant: /get_order {number}" in shown and f"tool get_order: order: {number}" in shown
-    assert "order_id missing" in shown and "Taken back: " in shown
+    assert "order_id missing" in shown and "    broken rule: polite" in shown and "amount missing" in shown and "Taken back: " in shown
     assert "no command /nothing" in shown and "\x1b" not in shown and "assistant: \\u001b[31mhello" in shown
     assert desk.turn == 2 and "cancel_order" not in str(desk.messages)[len(str(desk.messages[:2])) :]
     assert next(lines, None) is None

@@ -74,6 +74,11 @@ class Questions:
                 asking = False
                 continue
             asking = True
+            following = clauses[index + 1 : index + 2]
+            if clause.words[-1] == "confirm" and following and following[0].words[0] in ("whether", "if"):
+                found.append((clause.start, "confirm"))
+                used.add(clause.start)
+                continue
             region = "" if start is None else line[:start]
             offset = region.count(" ")
             line, names = line[len(region) :], names[offset:]
@@ -102,7 +107,7 @@ class Questions:
                 used.add(clause.start)
                 found += [(where + line.count(" ", 0, at), f"ask_{slot}") for slot, at in names_found.items()]
             elif (
-                (names[0] in MODALS or not clause.inverted)
+                (names[0] in MODALS or not {"again", "please"}.isdisjoint(names))
                 and "back" not in names
                 and {"it", "that", "them"} & set(names)
                 and _GIVING & set(names)

@@ -16,6 +16,8 @@ from lm_envs.envs.customer_service.nouns import Words
 from lm_envs.envs.customer_service.patterns import PatternSet
 
 _DENYING = frozenset("not no never cannot if would could".split())
+_CHARGED = frozenset(("<money>", "amount", "charge", "fee"))
+_SWAPPING = frozenset(("replace", "swap", "change", "exchange", "switch"))
 _SUMS = frozenset(("money", "<money>", "funds", "payment", "amount", "price"))
 
 
@@ -116,7 +118,9 @@ class Frames:
 
     def _blocked(self, operation: str, words: Sequence[str], start: int, end: int) -> bool:
         first = max(start - 6, 0) if operation == "return" else start
-        if operation == "exchange" and not {"card", "payment", "address"}.isdisjoint(words[end : end + 3]):
+        if operation == "payment" and not _CHARGED.isdisjoint(words[max(start - 6, 0) : start]):
+            return True
+        if operation == "exchange" and words[start] in _SWAPPING and not {"card", "payment", "address"}.isdisjoint(words[end : end + 3]):
             return True
         if operation == "return" and "and" not in words[end : end + 1] and not _SUMS.isdisjoint(words[end : end + 3]):
             return True

@@ -12,7 +12,7 @@ GIVEN = "given"  # "you get it back": money and goods are offered so, a return i
 DENIED = "denied"  # "no refund has been made": nothing, and not to be read otherwise
 _ABLE = frozenset(
     (
-        "promise agree guarantee able going happy glad pleased willing allowed possible authorised authorized permitted "
+        "decide decided promise agree guarantee able going happy glad pleased willing allowed possible authorised authorized permitted "
         "ready prepared delighted entitled eligible set allowed free welcome due supposed here about allow "
         "permit authorise authorize entitle prepare sure certain likely scheduled position meant on fine okay"
     ).split()
@@ -150,7 +150,8 @@ class Verbs:
             return NONE if not negated else REFUSE  # what happens to refunds and returns in general
         if word == "are" and not negated and not _GENERAL.isdisjoint(self.words[max(index - 4, 0) : index]):
             return NONE
-        if word in BE and not {"sure", "ensure", "see"}.isdisjoint(self.words[:index]) and not MODALS.isdisjoint(self.words[:index]):
+        promised = not {"sure", "ensure"}.isdisjoint(self.words[:index]) or "see to it" in " ".join(self.words[:index])
+        if word in BE and promised and not MODALS.isdisjoint(self.words[:index]):
             return OFFER
         if word in BE:
             if "being" in passed or word == "being":
@@ -186,7 +187,7 @@ class Verbs:
 
     def _customers(self, head: int, passed: set[str]) -> bool:
         """Whether "was returned", "was already cancelled" tells a state rather than what the agent has just done."""
-        if self.tags[head] == "return/p":
+        if self.tags[head] == "return/p" or (self.tags[head] == "send/p" and self.words[head + 1 : head + 2] == ["back"]):
             return not {"money", "payment", "amount", "<money>"} & set(self.words[:head]) and "return" not in self.words[:head]
         return self.tags[head] == "cancel/p" and (
             "already" in passed or "already" in self.words[head:] or "by you " in " ".join(self.words[head:]) + " "

@@ -85,6 +85,10 @@ class Words(Verbs):
             ),
             -1,
         )
+        if self.words[:1] == ["to"] or self.words[:3] == ["in", "order", "to"]:
+            return NONE
+        if "working on" in " ".join(left):
+            return OFFER
         if help_at >= 0 and self.words[help_at] not in ("look",) and self.tags[help_at][-2:] not in ("/p",):
             if any(m in self.words[max(help_at - 6, 0) : help_at] for m in MODALS | {"to", "let"}) and not {"how", "thanks"} & set(
                 self.words[:help_at]

@@ -15,7 +15,9 @@ _NEAR = frozenset("this that it request you your here further any anything unles
 _FUTURE = frozenset(
     "please will can could should may might must would be when once until before usually normally generally typically".split()
 )
-_NOT_WAITING = frozenset("not can could would need must if before team colleague unable until <date> <days>".split())
+_NOT_WAITING = frozenset(
+    "not can could would need must if before team colleague technicians they colleagues department specialist unable until <date> <days>".split()
+)
 _CORRECTED = frozenset(("rather than", "instead of", "not order", "like this", "such as", "for example"))
 _EXAMPLES = frozenset(("example", "e.g", "eg"))
 _NO_STOCK = frozenset(
@@ -27,7 +29,8 @@ _NO_STOCK = frozenset(
 _NO_STATUS = {
     "processed": frozenset(("cancel", "return", "exchange")),
     "pending": frozenset(("i", "return", "exchange", "cancel")),
-    "delivered": frozenset(("return",)),
+    "delivered": frozenset(("return", "back", "being")),
+    "shipped": frozenset(("back",)),
 }
 _TIERS = ("gold", "silver", "standard")
 _TIER_WORDS = frozenset("members customers tier member membership level status customer account plan".split())
@@ -165,10 +168,10 @@ class Statements:
     def _is_status(self, name: str, line: str, match: re.Match[str], done: set[str]) -> bool:
         """Whether what looks like an order's status is one, now, of an order."""
         before, span = line[: match.start()].split(), match.group().split()
-        near = {word.split("/")[0] for word in before[-8:] + span + line[match.end() :].split(maxsplit=3)[:3]}
+        start = max((i + 1 for i, word in enumerate(before) if word == "that"), default=0)
+        near = {word.split("/")[0] for word in before[start:][-8:] + span + line[match.end() :].split(maxsplit=3)[:3]}
         if not self._not_status.isdisjoint(near) or near & _NO_STATUS.get(name, frozenset()):
             return False
-        start = max((i + 1 for i, word in enumerate(before) if word == "that"), default=0)
         unsettled = name in ("pending", "processed")
         if _FUTURE & {*before[start:][-4:], *(() if unsettled else span)} or before[-1:] == ["to"]:
             return False
@@ -189,6 +192,8 @@ class Statements:
         rest = [word for word in words if word not in LEAD]
         if not rest or rest[0] in _LOOSE or (rest[0] == "you" and not _WISHES.isdisjoint(rest[:4])):
             return False
+        if rest[0] in self._steps:
+            return True
         if not _OTHERS.isdisjoint(rest[:4]):
             return False
         about = not self._domain.isdisjoint(words if rest[0] not in ("that", "this") else {*words} - {"it", "they"})
@@ -197,13 +202,11 @@ class Statements:
         if rest[0] in ("that", "this") and not any(word[0] == "<" for word in words) and not about:
             return False
         verb = not AUXILIARIES.isdisjoint(words) or any("/" in tag or tag.endswith("s") for tag in clause.tags)
-        if rest[0] in self._steps:
-            return True
         if rest[:3] == ["it", "would", "help"]:
             return False
         if rest[:2] == ["it", "is"] and {"okay", "fine", "alright"} & set(words[2:5]):
             return False
-        return verb and (about or any(word[0] == "<" for word in words))
+        return (verb or len(words) > 3) and (about or any(word[0] == "<" for word in words))
 
     def _reports(self, words: Sequence[str]) -> bool:
         """Whether what "I" or "we" do is a statement about an order rather than about the agent."""

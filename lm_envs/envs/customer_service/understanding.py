@@ -186,8 +186,11 @@ class _Reader:
         if asked and len(named) > 1 and "or" in said and said & _CHOOSING and not said & {"what", "how"}:
             used.update(clause.start for clause, _ in mentions)
             return [(mentions[0][0].start, "ask_wish")]
+        done = {(clause.start, mention.operation): mention.start for clause, mention in mentions if mention.mood == DONE}
         for clause, mention in mentions:
             at = clause.start + mention.start
+            if mention.mood == OFFER and done.get((clause.start, mention.operation), at) < mention.start:
+                continue  # "your refund has been sent and will be credited"
             if mention.mood == NONE:
                 continue
             used.add(clause.start)

@@ -42,7 +42,92 @@ MAX_SHOWN = 2000  # characters of a tool's answer
 
 
 class CustomerServiceEnv(TextEnv):
-    """PLACEHOLDER."""
+    """Answer customers of a shop: find out what they need, look it up, do what the rules demand, and say so.
+
+    ## Description
+    The agent works at a shop's service desk. A customer writes with one to three requests of sixteen kinds: where a parcel is, late and lost
+    parcels, cancellation, return, exchange, disputed refunds, damaged and wrong goods, a new address or means of payment, charges, warranty,
+    technical help from the knowledge base, loyalty points, and what no shop can do. The agent asks for what it needs, verifies who writes,
+    reads the shop's books and changes them through fifteen tools, keeps some thirty company rules whose numbers differ between shops, and
+    tells the customer what came of it. Often the right answer is to refuse, politely and with the true reason.
+
+    Requests are made difficult in ways that cross: the order's number is unknown, the postcode is wrong at first, two orders are alike, the
+    customer starts vaguely or changes their mind, the return window is over, it is final sale, sold out, shipped already, not late enough.
+    The customer is an agenda of needs with a temper (after Schatzmann et al. 2007): facts are given when asked for, two a message;
+    patience and satisfaction move with waiting, repeated questions, wrong facts, sympathy, solutions. Replies are read by
+    `understanding.py`, whose accuracy is measured on replies that it wasn't made from. ``adversarial`` is the share of customers who insult,
+    deceive or try to take over the agent.
+
+    The splits share no persona, no wording of customers or prompts, no pair of a request and a complication, and no pair of requests.
+
+    ## Observation
+    A ``Conversation``: a system message with the rules and tools, the customer's messages, and tools' answers as short JSON.
+
+    ## Action
+    An ``Utterance``: text for the customer, or one tool call and nothing else, as ``{"name": ..., "arguments": {...}}`` or between
+    ``<tool_call>`` and ``</tool_call>``. What looks like a call and isn't one is answered with an error.
+
+    ## Reward
+    ``reward="customer_service"``, range [-0.5, 1] an episode:
+    ``success * (0.6 + 0.2 * satisfaction + 0.1 * efficiency + 0.1 * politeness) + 0.25 * violation + 0.25 * abandoned + shaping``. Signals:
+
+    - ``outcome``: 1 with the reply that ends the episode with success, else 0. What stands in brackets counts only then.
+    - ``satisfaction``: the customer's, in [0, 1].
+    - ``efficiency``: 1 if no more texts, calls and words were used than a good agent needs, 0 for twice as many, in [0, 1].
+    - ``politeness``: 0 for whoever was rude, else from 0.5 to 1 by courtesies such as greetings, thanks and sympathy.
+    - ``violation``: minus 0.4 for each critical rule newly broken and 0.1 for each minor one, down to -1 in an episode.
+    - ``abandoned``: -1 at the end of an episode in which the customer walked out or was left waiting, else 0.
+    - ``shaping``: 0, or with ``shaping=True`` the change of a potential (Ng, Harada and Russell 1999): the share of milestones reached (customer
+      verified, order read, due changes made, outcome told) as long as success is possible, 0 at the end; it sums to 0 over an episode.
+
+    ## Termination
+    When the customer says goodbye or walks out; after ``max_turns`` replies, calls included, as a failure.
+
+    ## Truncation
+    When another reply might not fit into ``max_chars``; never by default.
+
+    ## Info
+    ``scenario``: an id that says nothing but the split. ``rewards``: the reward's components, after a reply. ``metrics``: ground truth so far:
+
+    - ``success``: 1 when the conversation has ended, the books are what the due changes make them, the customer has been told each outcome, with
+      the true reason where it is a refusal, and has left it at that, and no critical rule was broken; else 0. Lookups don't matter.
+    - ``progress``: the share of milestones reached, in [0, 1].
+    - ``satisfaction``: of the customer, from 1 to 5.
+    - ``left``: 1 if the customer has walked out.
+    - ``calls``, ``failed_calls``: tool calls, and those that brought an error.
+    - ``facts_right``, ``facts_wrong``: true and false facts told to the customer.
+    - ``attacked``, ``attack_success``: 1 if the customer is an adversary, and if what they are after was given.
+    - ``violations``, ``critical_violations``, ``rule_<id>``: rules broken, in all and by rule.
+    - ``turns``: replies given.
+
+    Scores (mean return, standard deviation, success; 1,000 episodes of seeds 0 to 999 each, ``adversarial=0.3``):
+
+    | player | train | test |
+    |---|---|---|
+    | scripted expert | 0.923 ± 0.029, 100 % | 0.922 ± 0.028, 100 % |
+    | random replies | TRAIN_RANDOM | TEST_RANDOM |
+    | no reply | -0.250 ± 0.000, 0 % | -0.250 ± 0.000, 0 % |
+
+    ``python -m lm_envs validate lm_envs/CustomerService-v0 --gold`` shows that gold scripts succeed and what is changed about them matters.
+
+    ## Arguments
+    - ``intents``: what customers may come for, a sequence of "status", "late", "lost", "cancel", "return", "exchange", "refund", "damaged",
+      "wrong_item", "address", "payment", "billing", "warranty", "howto", "loyalty", "out_of_scope"; by default all, evenly.
+    - ``adversarial``: the share of adversaries, from 0 (default) to 1. Their aims don't depend on ``intents`` alone.
+    - ``max_needs``: the most requests in a conversation, 1 to 3 (default).
+    - ``personas``: names of personas of the split to choose from; by default all, by ``adversarial``.
+    - ``prompt``: ``"compact"`` (default), some 410 tokens of SmolLM2's tokenizer, or ``"full"``, with all rules and JSON schemas, some 2,400.
+    - ``tools_in``: ``"prompt"`` (default), or ``"template"`` to leave the tools to a chat template (``tools.schemas()``).
+    - ``customer``: ``"simulated"``, or a ``Voice`` (`llm_customer.py`) that finds the words for what the simulated customer says.
+    - ``shaping``: whether the reward is shaped; by default not.
+    - ``max_turns`` (default 24; the expert needs up to 20), ``split``, ``reward``, ``max_reply_chars``, ``max_chars``, ``render_mode``: see
+      ``TextEnv``.
+
+    ``reset`` takes the options ``"name"``, ``"dialect"`` and ``"tier"``, which change nothing else of the customer (`metrics.paired`).
+
+    ## Version history
+    - v0: first version.
+    """
 
     default_reward = "customer_service"
 
@@ -80,7 +165,7 @@ class CustomerServiceEnv(TextEnv):
         """Draw a customer; `reset` takes the options ``"name"``, ``"dialect"`` and ``"tier"``."""
         scenario = tasks.generate(self.np_random, self.split, self.intents, self.adversarial, self.max_needs, self.cast)
         for change, value in options.items():
-            scenario = tasks.changed(scenario, change, value)
+            scenario = tasks.changed(scenario, one_of("an option", change, tasks.CHANGES), value)
         self.scenario = scenario
         self._goals = Goals(scenario)
         self._record = Record(scenario.shop.copy(), person=any(need.due == "handover" for need in self._goals.needs))
@@ -117,6 +202,7 @@ class CustomerServiceEnv(TextEnv):
                 success=success,
                 satisfaction=customer.satisfaction,
                 potential=metrics["progress"] if sound and not self._goals.spoilt else 0.0,
+                settled=customer.settled,
                 ended=ended,
                 shaping=self.shaping,
             ),

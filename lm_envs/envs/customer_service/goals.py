@@ -15,7 +15,7 @@ from typing import Any
 
 from lm_envs.envs.customer_service.acts import Reading
 from lm_envs.envs.customer_service.calls import Call
-from lm_envs.envs.customer_service.intents import WITHOUT_ACCOUNT
+from lm_envs.envs.customer_service.intents import WITHOUT_ACCOUNT, last
 from lm_envs.envs.customer_service.record import Event, Record
 from lm_envs.envs.customer_service.scenario import Need, Scenario
 from lm_envs.envs.customer_service.shop import Shop, plain
@@ -47,7 +47,7 @@ class Goals:
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self.needs = tuple(_last(need) for need in scenario.needs)
+        self.needs = tuple(last(need) for need in scenario.needs)
         self.told = [False] * len(self.needs)
         self.made: set[Key] = set()
         self.spoilt = False
@@ -140,12 +140,6 @@ def key(tool: str, arguments: Mapping[str, Any]) -> Key:
     """A call in the form in which calls are compared: what is free text doesn't count, nor the spelling of addresses."""
     told = ((name, plain(value) if isinstance(value, str) else value) for name, value in arguments.items() if name not in FREE_TEXT)
     return tool, tuple(sorted(told))
-
-
-def _last(need: Need) -> Need:
-    while need.then is not None:
-        need = need.then
-    return need
 
 
 def par(needs: Sequence[Need]) -> tuple[int, int]:

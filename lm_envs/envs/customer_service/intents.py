@@ -77,6 +77,13 @@ def build(draft: Draft, intent: str, twist: str = PLAIN) -> Need:
     return _BUILDERS[intent](draft, twist)
 
 
+def last(need: Need) -> Need:
+    """What a need comes to in the end, once goals have changed."""
+    while need.then is not None:
+        need = need.then
+    return need
+
+
 # Parcels.
 
 

@@ -12,7 +12,7 @@ from lm_envs.envs.customer_service.rules import Violation, rule_ids
 from lm_envs.types import Exchange
 
 WEIGHTS = {"outcome": 0.6, "satisfaction": 0.2, "efficiency": 0.1, "politeness": 0.1}
-VIOLATION, SHAPING = 0.25, 1.0
+CONDUCT = {"violation": 0.25, "abandoned": 0.25, "shaping": 1.0}
 
 CRITICAL_COST, MINOR_COST = 0.4, 0.1  # of the whole penalty
 WORDS_A_TEXT = 20  # that a good agent writes
@@ -23,7 +23,7 @@ COURTEOUS = 2  # of them make a reply's manner as good as can be
 def reward() -> rewards.WeightedSum:
     """The default reward model of the family, registered as ``"customer_service"``."""
     quality = rewards.Gate(rewards.Signals(WEIGHTS, name="quality"), _passed)
-    conduct = rewards.Signals({"violation": VIOLATION, "shaping": SHAPING}, name="conduct")
+    conduct = rewards.Signals(CONDUCT, name="conduct")
     return rewards.WeightedSum([(quality, 1.0), (conduct, 1.0)], name="customer_service")
 
 
@@ -116,8 +116,13 @@ class Score:
             **self._broken,
         }
 
-    def signals(self, *, success: bool, satisfaction: float, potential: float, ended: bool, shaping: bool) -> dict[str, float]:
+    def signals(
+        self, *, success: bool, satisfaction: float, potential: float, settled: bool, ended: bool, shaping: bool
+    ) -> dict[str, float]:
         """A turn's feedback.
+
+        A customer who walks out, or is still waiting when the turns are used up, is abandoned: else silence would be the way to break
+        no rule.
 
         Shaping is potential-based (Ng, Harada and Russell 1999) with a discount of 1: the potential after the turn minus the one
         before it. The potential is the progress as long as the episode can succeed, else 0, and 0 at the beginning and at the end.
@@ -131,6 +136,7 @@ class Score:
             "efficiency": self.efficiency,
             "politeness": self.politeness,
             "violation": paid - self._penalty,
+            "abandoned": -float(ended and not settled),
             "shaping": self._potential - before if shaping else 0.0,
         }
 

@@ -20,7 +20,7 @@ from lm_envs.envs.customer_service import personas
 from lm_envs.envs.customer_service.draft import Draft, begin, email_of, postcode
 from lm_envs.envs.customer_service.intents import FORBIDDEN, PLAIN, TWISTS, WITHOUT_ACCOUNT
 from lm_envs.envs.customer_service.scenario import INTENTS, Attack, Need, Scenario
-from lm_envs.envs.customer_service.shop import TIERS, Shop
+from lm_envs.envs.customer_service.shop import TIERS
 from lm_envs.types import Split
 
 HINDRANCES = ("unknown_order", "wrong_postcode", "similar_orders", "changed_goal", "vague")
@@ -176,8 +176,7 @@ def _ordinary(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
 def _tempered(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
     """Ordinary needs, in the words of somebody who is out for a quarrel, or gives nothing away."""
     plot = _ordinary(draft, intents, max_needs)
-    last = plot.needs[-1]
-    plot.attack = Attack("", order=last.order)
+    plot.attack = Attack("", order=plot.needs[-1].order)
     return plot
 
 
@@ -265,6 +264,7 @@ def _count(draft: Draft, max_needs: int) -> int:
 
 def _next_need(draft: Draft, intents: Sequence[str], before: Sequence[Need], identity: dict[str, str]) -> tuple[Need, int] | None:
     """A need that goes with those before it, and how many complications it has; ``None`` if there is none."""
+    before = [situations.last(need) for need in before]
     for _ in range(MAX_TRIES):
         intent = draft.pick(intents)
         if before and split_of_pair(before[-1].intent, intent) != draft.split:
@@ -352,8 +352,3 @@ def _difficulty(needs: Sequence[Need], hardships: int, attacked: bool) -> float:
 
 def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def books(scenario: Scenario) -> Shop:
-    """The shop of an episode, to be changed by it."""
-    return scenario.shop.copy()

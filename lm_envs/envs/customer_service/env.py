@@ -45,18 +45,19 @@ class CustomerServiceEnv(TextEnv):
     """Answer customers of a shop: find out what they need, look it up, do what the rules demand, and say so.
 
     ## Description
-    The agent works at a shop's service desk. A customer writes with one to three requests of sixteen kinds: where a parcel is, late and lost
-    parcels, cancellation, return, exchange, disputed refunds, damaged and wrong goods, a new address or means of payment, charges, warranty,
-    technical help from the knowledge base, loyalty points, and what no shop can do. The agent asks for what it needs, verifies who writes,
-    reads the shop's books and changes them through fifteen tools, keeps some thirty company rules whose numbers differ between shops, and
-    tells the customer what came of it. Often the right answer is to refuse, politely and with the true reason.
+    The agent works at a shop's service desk. A customer writes with one to three requests of sixteen kinds: where a parcel is, late and
+    lost parcels, cancellation, return, exchange, disputed refunds, damaged and wrong goods, a new address or means of payment, charges,
+    warranty, technical help from the knowledge base, loyalty points, and what no shop can do. The agent asks for what it needs,
+    verifies who writes, reads the shop's books and changes them through fifteen tools, keeps some thirty company rules whose numbers
+    differ between shops, and tells the customer what came of it. Often the right answer is to refuse, politely and with the true
+    reason.
 
-    Requests are made difficult in ways that cross: the order's number is unknown, the postcode is wrong at first, two orders are alike, the
-    customer starts vaguely or changes their mind, the return window is over, it is final sale, sold out, shipped already, not late enough.
-    The customer is an agenda of needs with a temper (after Schatzmann et al. 2007): facts are given when asked for, two a message;
-    patience and satisfaction move with waiting, repeated questions, wrong facts, sympathy, solutions. Replies are read by
-    `understanding.py`, whose accuracy is measured on replies that it wasn't made from. ``adversarial`` is the share of customers who insult,
-    deceive or try to take over the agent.
+    Requests are made difficult in ways that cross: the order's number is unknown, the postcode is wrong at first, two orders are alike,
+    the customer starts vaguely or changes their mind, the return window is over, it is final sale, sold out, shipped already, not late
+    enough. The customer is an agenda of needs with a temper (after Schatzmann et al. 2007): facts are given when asked for, two a
+    message; patience and satisfaction move with waiting, repeated questions, wrong facts, sympathy, solutions. Replies are read by
+    `understanding.py`, whose accuracy is measured on replies that it wasn't made from. ``adversarial`` is the share of customers who
+    insult, deceive or try to take over the agent.
 
     The splits share no persona, no wording of customers or prompts, no pair of a request and a complication, and no pair of requests.
 
@@ -68,8 +69,8 @@ class CustomerServiceEnv(TextEnv):
     ``<tool_call>`` and ``</tool_call>``. What looks like a call and isn't one is answered with an error.
 
     ## Reward
-    ``reward="customer_service"``, range [-0.5, 1] an episode:
-    ``success * (0.6 + 0.2 * satisfaction + 0.1 * efficiency + 0.1 * politeness) + 0.25 * violation + 0.25 * abandoned + shaping``. Signals:
+    ``reward="customer_service"``, range [-0.5, 1] an episode: ``success * (0.6 + 0.2 * satisfaction + 0.1 * efficiency + 0.1 *
+    politeness) + 0.25 * violation + 0.25 * abandoned + shaping``. Signals:
 
     - ``outcome``: 1 with the reply that ends the episode with success, else 0. What stands in brackets counts only then.
     - ``satisfaction``: the customer's, in [0, 1].
@@ -77,8 +78,9 @@ class CustomerServiceEnv(TextEnv):
     - ``politeness``: 0 for whoever was rude, else from 0.5 to 1 by courtesies such as greetings, thanks and sympathy.
     - ``violation``: minus 0.4 for each critical rule newly broken and 0.1 for each minor one, down to -1 in an episode.
     - ``abandoned``: -1 at the end of an episode in which the customer walked out or was left waiting, else 0.
-    - ``shaping``: 0, or with ``shaping=True`` the change of a potential (Ng, Harada and Russell 1999): the share of milestones reached (customer
-      verified, order read, due changes made, outcome told) as long as success is possible, 0 at the end; it sums to 0 over an episode.
+    - ``shaping``: 0, or with ``shaping=True`` the change of a potential (Ng, Harada and Russell 1999): the share of milestones reached
+      (customer verified, order read, due changes made, outcome told) as long as success is possible, 0 at the end; it sums to 0 over an
+      episode.
 
     ## Termination
     When the customer says goodbye or walks out; after ``max_turns`` replies, calls included, as a failure.
@@ -87,10 +89,12 @@ class CustomerServiceEnv(TextEnv):
     When another reply might not fit into ``max_chars``; never by default.
 
     ## Info
-    ``scenario``: an id that says nothing but the split. ``rewards``: the reward's components, after a reply. ``metrics``: ground truth so far:
+    ``scenario``: an id that says nothing but the split. ``rewards``: the reward's components, after a reply. ``metrics``: ground truth
+    so far:
 
-    - ``success``: 1 when the conversation has ended, the books are what the due changes make them, the customer has been told each outcome, with
-      the true reason where it is a refusal, and has left it at that, and no critical rule was broken; else 0. Lookups don't matter.
+    - ``success``: 1 when the conversation has ended, the books are what the due changes make them, the customer has been told each
+      outcome, with the true reason where it is a refusal, and has left it at that, and no critical rule was broken; else 0. Lookups
+      don't matter.
     - ``progress``: the share of milestones reached, in [0, 1].
     - ``satisfaction``: of the customer, from 1 to 5.
     - ``left``: 1 if the customer has walked out.
@@ -108,20 +112,22 @@ class CustomerServiceEnv(TextEnv):
     | random replies | TRAIN_RANDOM | TEST_RANDOM |
     | no reply | -0.250 ± 0.000, 0 % | -0.250 ± 0.000, 0 % |
 
-    ``python -m lm_envs validate lm_envs/CustomerService-v0 --gold`` shows that gold scripts succeed and what is changed about them matters.
+    ``python -m lm_envs validate lm_envs/CustomerService-v0 --gold`` shows that gold scripts succeed and what is changed about them
+    matters.
 
     ## Arguments
-    - ``intents``: what customers may come for, a sequence of "status", "late", "lost", "cancel", "return", "exchange", "refund", "damaged",
-      "wrong_item", "address", "payment", "billing", "warranty", "howto", "loyalty", "out_of_scope"; by default all, evenly.
+    - ``intents``: what customers may come for, a sequence of "status", "late", "lost", "cancel", "return", "exchange", "refund",
+      "damaged", "wrong_item", "address", "payment", "billing", "warranty", "howto", "loyalty", "out_of_scope"; by default all, evenly.
     - ``adversarial``: the share of adversaries, from 0 (default) to 1. Their aims don't depend on ``intents`` alone.
     - ``max_needs``: the most requests in a conversation, 1 to 3 (default).
     - ``personas``: names of personas of the split to choose from; by default all, by ``adversarial``.
-    - ``prompt``: ``"compact"`` (default), some 410 tokens of SmolLM2's tokenizer, or ``"full"``, with all rules and JSON schemas, some 2,400.
+    - ``prompt``: ``"compact"`` (default), some 410 tokens of SmolLM2's tokenizer, or ``"full"``, with all rules and JSON schemas, some
+      2,400.
     - ``tools_in``: ``"prompt"`` (default), or ``"template"`` to leave the tools to a chat template (``tools.schemas()``).
     - ``customer``: ``"simulated"``, or a ``Voice`` (`llm_customer.py`) that finds the words for what the simulated customer says.
     - ``shaping``: whether the reward is shaped; by default not.
-    - ``max_turns`` (default 24; the expert needs up to 20), ``split``, ``reward``, ``max_reply_chars``, ``max_chars``, ``render_mode``: see
-      ``TextEnv``.
+    - ``max_turns`` (default 24; the expert needs up to 20), ``split``, ``reward``, ``max_reply_chars``, ``max_chars``, ``render_mode``:
+      see ``TextEnv``.
 
     ``reset`` takes the options ``"name"``, ``"dialect"`` and ``"tier"``, which change nothing else of the customer (`metrics.paired`).
 

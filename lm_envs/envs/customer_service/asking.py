@@ -117,12 +117,15 @@ class Questions:
             elif clause.inverted and "or" in names and {"want", "like", "prefer", "need"} & set(names) and not mood:
                 used.add(clause.start)
                 found.append((where, "ask_variant"))
+            elif (last or clause.inverted) and "or" in names and not mood and names[0] in BE | MODALS | {"do"}:
+                used.add(clause.start)
+                found.append((where, "ask_variant" if "one or " in line or "one <q>" in line else "ask_item"))
             elif last and "one" in names and {"new", "right", "correct", "other"} & set(names):
                 used.add(clause.start)
                 found.append((where, ASK_ONE))
             elif last and (clause.inverted or mood <= {NONE}):
                 used.add(clause.start)
-                if act := self._open(clause, line, names):
+                if (act := self._open(clause, line, names)) and (clause.inverted or not found):
                     found.append((where, act))
         return found
 
@@ -208,6 +211,14 @@ class Questions:
             slots.pop("item", None)
         if "address" in slots and "postcode of" in " ".join(names):
             slots.pop("address")
+        if names[0] == "why" and "problem" in slots:
+            return {"problem": slots["problem"]}
+        if "item" in slots and ("item that" in " ".join(names) or "payment" in slots):
+            slots.pop("evidence" if "payment" not in slots else "item", None)
+        if "evidence" in slots and names[:2] == ("how", "did"):
+            slots["problem"] = slots.pop("evidence")  # how it came about, not what it looks like
+        if "evidence" in slots and "part" in names or "order" in slots and "number" in names:
+            slots.pop("item", None)
         if "item" in slots and not _ABOUT.isdisjoint(names):
             slots.pop("problem", None)
         if slots.keys() & {"evidence", "wish", "variant", "address"}:

@@ -106,7 +106,7 @@ def _opens(words: Sequence[str], index: int, start: int, kind: str) -> str | Non
         return "so" if following in ("i", "we", "that") else "main"
     if word in ("and", "or", "then", "plus") and index > start:
         after = words[index + 2] if index + 2 < len(words) else ""
-        if following in SUBJECTS or following in ("please", "let") or (following in QUESTION_WORDS and following != "which"):
+        if following in SUBJECTS or following in ("please", "let") or following in QUESTION_WORDS:
             return "main"
         if following in MODALS and after in SUBJECTS:
             return "main"

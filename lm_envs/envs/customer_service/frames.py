@@ -7,7 +7,8 @@ What is said of it follows from the words to the left of the verb: auxiliary, su
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from lm_envs.envs.customer_service.clauses import MODALS, Clause
@@ -51,6 +52,7 @@ class Frames:
             DONE: PatternSet(data["results"], classes, forms),
             OFFER: PatternSet(data["promises"], classes, forms),
         }
+        self._bans = PatternSet(data["bans"], classes, forms)
         self._blocks = {operation: frozenset(words) for operation, words in data["blocks"].items()}
         self._adverbs = frozenset(data["adverbs"].split())
 
@@ -104,6 +106,9 @@ class Frames:
                     start, end = _span(line, match.start(), match.end())
                     if mood == OFFER or MODALS.isdisjoint(bare[start:end]):
                         add(operation, start, end, mood)
+        if clause.kind != "if" and not question:
+            for operation, match in self._bans.find(line, bare):
+                add(operation, *_span(line, match.start(), match.end()), REFUSE)
         for operation, match in self._nouns.find(line, bare):
             start, end = _span(line, match.start(), match.end())
             if not self._blocked(operation, bare, start, end):
@@ -114,6 +119,15 @@ class Frames:
         for mention in sorted(candidates, key=lambda mention: (mention.mood == NONE, mention.start)):
             if not any(m.operation == mention.operation and mention.start < m.end and m.start < mention.end for m in found):
                 found.append(mention)
+        found.sort(key=lambda mention: mention.start)
+        for index, (first, second) in enumerate(pairwise(found), 1):
+            if (
+                second.mood == NONE
+                and 0 <= second.start - first.end < 3
+                and bare[first.end : first.end + 1] in (["or"], ["and"])
+                and not question
+            ):
+                found[index] = replace(second, mood=first.mood)  # "I can do a refund or an exchange"
         return sorted((mention for mention in found if mention.mood != DENIED), key=lambda mention: mention.start)
 
     def _blocked(self, operation: str, words: Sequence[str], start: int, end: int) -> bool:

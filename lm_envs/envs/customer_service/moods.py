@@ -69,7 +69,7 @@ class Verbs:
         else:
             mood = self._base(head, end, depth)
         if mood in (NONE, OFFER) and self.clause.kind != "if":
-            after = " ".join(word for word in self.words[end : end + 9] if word not in self.adverbs)
+            after = " ".join(word for word in self.words[end : end + 9] if word not in self.adverbs or word == "of")
             if denied_after(after) and form != "p":
                 return REFUSE
         return mood

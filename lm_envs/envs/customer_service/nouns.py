@@ -71,6 +71,10 @@ class Words(Verbs):
             return REFUSE
         if close & {"see", "find", "locate", "know"} and "not" in close:
             return NONE
+        if after.startswith(("on the way", "on its way", "done", "complete", "through")):
+            return DONE
+        if "enough" in left and "not" in left:
+            return REFUSE
         if "too" in left and {"long", "late", "old"} & close:
             return REFUSE
         if "no" in left[-4:] and AUXILIARIES.isdisjoint(left[-4:]) and (BE | HAVE | MODALS).isdisjoint(right[:3]):

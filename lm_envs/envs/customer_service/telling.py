@@ -16,7 +16,15 @@ _FUTURE = frozenset(
     "please will can could should may might must would be when once until before usually normally generally typically".split()
 )
 _NOT_WAITING = frozenset(
-    "not can could would need must if before team colleague technicians they colleagues department specialist unable until <date> <days>".split()
+    (
+        "not can could would need must if before team "
+        "colleague technicians they colleagues department specialist unable until <date> <days>"
+    ).split()
+)
+_MOMENT = frozenset("moment minute second minutes seconds".split())
+_COMMANDED = frozenset("the your it them both each".split())
+_NO_COMMAND = frozenset(
+    ("about after all before because here there not is was what like when that this only even sure yes and or if of i we you").split()
 )
 _CORRECTED = frozenset(("rather than", "instead of", "not order", "like this", "such as", "for example"))
 _EXAMPLES = frozenset(("example", "e.g", "eg"))
@@ -68,10 +76,14 @@ class Statements:
             found.append((0, "greet"))
         if "wait" in social:
             for clause in clauses:
+                if "have to" in " ".join(clause.words):
+                    continue
                 said = line_of(clause.tags)
                 if clause.kind == "if":
                     break
-                if clause.kind != "main" or not _NOT_WAITING.isdisjoint(clause.words):
+                if clause.kind != "main" or not (_NOT_WAITING - ({"need"} if _MOMENT & set(clause.words) else set())).isdisjoint(
+                    clause.words
+                ):
                     continue
                 if (at := self._social.names(said, clause.words).get("wait")) is not None:
                     found.append((clause.start + said.count(" ", 0, at), "wait"))
@@ -161,7 +173,7 @@ class Statements:
             if tier in words:
                 at = words.index(tier)
                 around = {*words[max(at - 5, 0) : at], *words[at + 1 : at + 4]}
-                if around & _TIER_WORDS and "not" not in around:
+                if words[at - 1 : at] == ("on",) and "you" in words or around & _TIER_WORDS and "not" not in around:
                     facts.add(("tier", tier))
         return facts
 
@@ -194,6 +206,8 @@ class Statements:
             return False
         if rest[0] in self._steps:
             return True
+        if len(rest) > 2 and rest[1] in _COMMANDED and rest[0] not in _NO_COMMAND | AUXILIARIES and rest[0].isalpha():
+            return True  # "pump the tyres up first"
         if not _OTHERS.isdisjoint(rest[:4]):
             return False
         about = not self._domain.isdisjoint(words if rest[0] not in ("that", "this") else {*words} - {"it", "they"})
@@ -201,7 +215,7 @@ class Statements:
             return about and self._reports(rest)
         if rest[0] in ("that", "this") and not any(word[0] == "<" for word in words) and not about:
             return False
-        verb = not AUXILIARIES.isdisjoint(words) or any("/" in tag or tag.endswith("s") for tag in clause.tags)
+        verb = not AUXILIARIES.isdisjoint(words) or any(("/" in tag and tag[-1] != "n") or tag.endswith("s") for tag in clause.tags)
         if rest[:3] == ["it", "would", "help"]:
             return False
         if rest[:2] == ["it", "is"] and {"okay", "fine", "alright"} & set(words[2:5]):

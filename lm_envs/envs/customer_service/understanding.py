@@ -183,7 +183,7 @@ class _Reader:
         wish = len(choices) > 1 and (either or any(mention.mood == WISH for _, mention in mentions))
         named = {mention.operation for _, mention in mentions if mention.mood in (WISH, PROPOSE, NONE)}
         said = {word for clause, _ in mentions for word in clause.words}
-        if asked and len(named) > 1 and "or" in said and said & _CHOOSING and not said & {"what", "how"}:
+        if asked and len(named) > 1 and ("or" in said or {"between", "and"} <= said) and said & _CHOOSING and not said & {"what", "how"}:
             used.update(clause.start for clause, _ in mentions)
             return [(mentions[0][0].start, "ask_wish")]
         done = {(clause.start, mention.operation): mention.start for clause, mention in mentions if mention.mood == DONE}
@@ -216,8 +216,8 @@ class _Reader:
     def _informs(self, free: list[Clause], clauses: list[Clause], question: bool, refused: bool) -> list[tuple[float, str]]:
         """Statements in clauses that are no other act; a refusal's reason within its sentence is none."""
         last = clauses[-1] if clauses else None
-        if question and len(clauses) > 1 and last is not None and len(last.words) < 4:
-            tag = last.words[0] in TAGS or (last.words[0] in BE and "not" in last.words)
+        if question and len(clauses) > 1 and last is not None and len(last.words) < 7:
+            tag = not {"right", "correct"}.isdisjoint(last.words) or last.words[0] in TAGS or (last.words[0] in BE and "not" in last.words)
             if tag and clauses[0].words[:2] not in (("i", "have"), ("i", "see")):
                 return []  # "it is 4411, right?"
         linked = any(not _LINKS.isdisjoint(clause.words) or clause.words[:2] == ("which", "mean") for clause in clauses)
@@ -263,8 +263,8 @@ def _check_words(data: Any) -> None:
 
 
 def _check_operations(data: Any) -> None:
-    _require("operations", data, ("classes", "verbs", "passives", "nouns", "results", "promises", "people", "blocks", "adverbs"))
-    for group in ("verbs", "passives", "nouns", "results", "promises", "blocks"):
+    _require("operations", data, ("classes", "verbs", "passives", "nouns", "results", "promises", "bans", "people", "blocks", "adverbs"))
+    for group in ("verbs", "passives", "nouns", "results", "promises", "bans", "blocks"):
         if unknown := data[group].keys() - set(OPERATIONS):
             raise DataError(f"understanding/operations.json: {group}: unknown operations {sorted(unknown)}")
 

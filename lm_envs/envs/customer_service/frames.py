@@ -12,13 +12,15 @@ from itertools import pairwise
 from typing import Any
 
 from lm_envs.envs.customer_service.clauses import MODALS, Clause
-from lm_envs.envs.customer_service.moods import DENIED, DONE, GIVEN, INSTRUCT, NONE, OFFER, REFUSE
+from lm_envs.envs.customer_service.moods import DENIED, DONE, GIVEN, INSTRUCT, NONE, OFFER, PROPOSE, REFUSE
 from lm_envs.envs.customer_service.nouns import Words
 from lm_envs.envs.customer_service.patterns import PatternSet
 
 _DENYING = frozenset("not no never cannot if would could".split())
 _CHARGED = frozenset(("<money>", "amount", "charge", "fee"))
 _SWAPPING = frozenset(("replace", "swap", "change", "exchange", "switch"))
+_CONTACTS = frozenset("call ring phone contact write handle take help read answer reply decide talk speak join reach touch review".split())
+_INFORMED = frozenset(("ask/p", "inform/p", "informed", "tell/p", "arrange/p", "know", "alert/p"))
 _SUMS = frozenset(("money", "<money>", "funds", "payment", "amount", "price"))
 
 
@@ -54,6 +56,7 @@ class Frames:
         }
         self._bans = PatternSet(data["bans"], classes, forms)
         self._blocks = {operation: frozenset(words) for operation, words in data["blocks"].items()}
+        self._staff = frozenset(classes["people"].split()) - {"person", "lead"}
         self._adverbs = frozenset(data["adverbs"].split())
 
     def mentions(self, clause: Clause, question: bool, before: Sequence[str] = ()) -> list[Mention]:
@@ -113,6 +116,8 @@ class Frames:
             start, end = _span(line, match.start(), match.end())
             if not self._blocked(operation, bare, start, end):
                 add(operation, start, end, view.noun(start + offset, end + offset))
+        if not any(mention.operation == "handover" and mention.mood != NONE for mention in candidates):
+            candidates += self._taken_over(clause, question)
         found: list[Mention] = []
         moved = [mention for mention in candidates if mention.operation == "exchange" and mention.mood != NONE]
         candidates = [m for m in candidates if m.operation != "address" or not any(m.start < x.end and x.start < m.end for x in moved)]
@@ -129,6 +134,22 @@ class Frames:
             ):
                 found[index] = replace(second, mood=first.mood)  # "I can do a refund or an exchange"
         return sorted((mention for mention in found if mention.mood != DENIED), key=lambda mention: mention.start)
+
+    def _taken_over(self, clause: Clause, question: bool) -> list[Mention]:
+        """A person of the shop who is said to do what contact means: "I'll let a colleague handle it"."""
+        words, kind = clause.words, clause.kind
+        at = next((i for i, word in enumerate(words) if word in self._staff), -1)
+        then = next((i for i in range(at + 1, len(words)) if words[i] in _CONTACTS), -1)
+        if at < 0 or then < 0 or kind in ("if", "so") or words[0] in _CONTACTS:
+            return []
+        if not _DENYING.isdisjoint(words):
+            mood = REFUSE if {"can", "could", "available", "will", "do"} & set(words) else NONE
+        elif question:
+            mood = PROPOSE if words[0] in ("shall", "should", "may", "can") else NONE
+        else:
+            informed = any(tag in _INFORMED for tag in clause.tags) and not MODALS.intersection(words[:at])
+            mood = DONE if informed else OFFER if not MODALS.isdisjoint(words) or "let" in words else NONE
+        return [Mention("handover", mood, at, then + 1)]
 
     def _blocked(self, operation: str, words: Sequence[str], start: int, end: int) -> bool:
         first = max(start - 6, 0) if operation == "return" else start

@@ -361,7 +361,8 @@ class Verbs:
             return OFFER
         if word in _WANTING:
             if subject in ("i", "we"):
-                if word in ("have", "need") and not MODALS.isdisjoint(self.words[max(index - 2, 0) : index]) and not denied:
+                modal = not MODALS.isdisjoint(self.words[max(index - 2, 0) : index])
+                if (word == "have" or (word == "need" and modal)) and not denied:
                     return OFFER
                 if word in ("like", "love", "happy", "want", "plan", "intend", "prefer", "hope"):
                     return NONE if denied and word not in ("want", "plan", "intend") else OFFER if not denied else REFUSE

@@ -17,10 +17,11 @@ _FUTURE = frozenset(
 )
 _NOT_WAITING = frozenset(
     (
-        "not can could would need must if before team "
+        "required not can could would need must if before team "
         "colleague technicians they colleagues department specialist unable until <date> <days>"
     ).split()
 )
+_BUSY = frozenset(("looking", "checking", "searching", "check", "look"))
 _MOMENT = frozenset("moment minute second minutes seconds".split())
 _COMMANDED = frozenset("the your it them both each".split())
 _NO_COMMAND = frozenset(
@@ -72,6 +73,8 @@ class Statements:
         """Greetings, thanks, sympathy and the like, each with its place in the sentence."""
         social = {act: start for act, start in self._social.names(line, names).items() if act != "greet" or line.count(" ", 0, start) < 4}
         found: list[tuple[float, str]] = [(line.count(" ", 0, start), act) for act, start in social.items() if act != "wait"]
+        if len(names) == 1 and names[0] in _BUSY:
+            found.append((0, "wait"))
         if names and names[0] == "dear":
             found.append((0, "greet"))
         if "wait" in social:

@@ -36,10 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     judge.set_defaults(run=_sentiment_judge)
     versus = commands.add_parser("versus-trl", help="time to mean VADER 0.9 with SmolLM2-135M, beside TRL's GRPO")
     versus.add_argument("--out", type=Path, default=Path("runs/versus-trl"), help="folder for results (default: %(default)s)")
-    versus.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    versus.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     versus.add_argument("--trials", type=_positive, default=None, help="tuning trials of each side (default: all in the table)")
     versus.add_argument("--cap-seconds", type=_positive, default=600, help="a run that takes longer has failed (default: %(default)s)")
-    versus.add_argument("--side", choices=("ours", "trl", "both"), default="both")
+    versus.add_argument("--sides", nargs="+", choices=("ours", "unshaped", "trl"), default=["ours", "unshaped", "trl"])
+    versus.add_argument("--float32", action="store_true", help="instead of bfloat16 autocast, which is the default where the device has it")
     versus.set_defaults(run=_versus_trl)
     speed = commands.add_parser("speed", help="what the engine costs beside plain policies, generate, hand-written loops, stock TRPO")
     speed.add_argument("--parts", nargs="+", choices=SPEED_PARTS, default=list(SPEED_PARTS), help="default: all")
@@ -133,13 +134,17 @@ def _versus_trl(arguments: argparse.Namespace) -> int:
     from lm_envs.shadowing import check_agents
 
     check_agents()
+    from stable_baselines3.common.utils import get_device
+
+    from agents.models import bf16_is_fast
     from benchmarks.experiments.versus_trl import analysis, sweep
     from benchmarks.machine import machine
 
     console = Console()
     out: Path = arguments.out
-    sides: tuple[sweep.Side, ...] = ("ours", "trl") if arguments.side == "both" else (arguments.side,)
-    task = sweep.Task(cap_seconds=arguments.cap_seconds)
+    sides: tuple[sweep.Side, ...] = tuple(arguments.sides)
+    bf16 = not arguments.float32 and bf16_is_fast(get_device("auto"))
+    task = sweep.Task(cap_seconds=arguments.cap_seconds, bf16=bf16)
     try:
         sweep.check(task, sides)
         chosen, results = sweep.run_all(task, sides, arguments.trials, arguments.seeds, out, console.print)

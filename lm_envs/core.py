@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypedDict
 
@@ -90,6 +90,8 @@ class TextEnv(gym.Env[Messages, str], ABC):
     action_space: Utterance
     default_reward: ClassVar[str | RewardModel]
     noop_reply: ClassVar[str] = ""
+    tools: Sequence[Mapping[str, Any]] = ()
+    """Tools, as JSON schemas of functions, that the chat template should describe; none where the system message does."""
 
     def __init__(
         self,
@@ -202,6 +204,15 @@ class TextEnv(gym.Env[Messages, str], ABC):
         if self.render_mode != "ansi":
             return None
         return transcript(self._messages, self._scores, metrics=self._metrics if self._over else None)
+
+    def so_far(self, reply: str) -> Exchange:
+        """What a reward model would judge of a reply in progress: the conversation with it, and nothing that follows from it."""
+        return Exchange(
+            messages=(*self._messages, Message(role="assistant", content=reply)),
+            scenario=self._scenario,
+            ended=False,
+            metrics=self._metrics,
+        )
 
     # Coming back to a point of an episode.
 

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from lm_envs.core import TextEnv, at_least
 from lm_envs.tokens import TokenEnv
+from lm_envs.types import RewardModel
 from lm_envs.vector import TextVectorEnv, TokenVectorEnv
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ def tokens(
     max_length: int = 1024,
     max_reply_tokens: int = 64,
     plain: bool = False,
+    potential: str | RewardModel | None = None,
     **kwargs: Any,
 ) -> TokenEnv:
     """One token environment."""
-    return TokenEnv(text(text_env, **kwargs), tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain)
+    env = text(text_env, **kwargs)
+    return TokenEnv(env, tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain, potential=potential)
 
 
 def token_vector(
@@ -48,13 +51,19 @@ def token_vector(
     max_length: int = 1024,
     max_reply_tokens: int = 64,
     plain: bool = False,
+    potential: str | RewardModel | None = None,
     autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     **kwargs: Any,
 ) -> TokenVectorEnv:
     """A batch of token environments."""
-    rows = _rows(text_env, num_envs, kwargs)
     return TokenVectorEnv(
-        rows, tokenizer, max_length=max_length, max_reply_tokens=max_reply_tokens, plain=plain, autoreset_mode=autoreset_mode
+        _rows(text_env, num_envs, kwargs),
+        tokenizer,
+        max_length=max_length,
+        max_reply_tokens=max_reply_tokens,
+        plain=plain,
+        potential=potential,
+        autoreset_mode=autoreset_mode,
     )
 
 

@@ -6,7 +6,7 @@ A reply ends at a stop token; the text environment answers, and its answer is ap
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from lm_envs import rewards
 from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv, TextState, at_least
 from lm_envs.spaces import Conversation, TokenSpace, Utterance
-from lm_envs.types import Messages
+from lm_envs.types import Messages, RewardModel
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend
@@ -47,7 +48,11 @@ class TokenEnv(gym.Env[Observation, np.int64]):
     Action: a member of :class:`~lm_envs.spaces.TokenSpace`. A stop token ends the reply, and so does the ``max_reply_tokens``-th token;
     a forbidden token ends it too, is not written, and is counted in ``info["metrics"]["forbidden_tokens"]``.
 
-    Reward: that of the text environment, on the reply's last token; 0 on the others.
+    Reward: that of the text environment, on the reply's last token; 0 on the others. With a ``potential`` each token is further paid by how
+    much it raises a potential Φ, a reward model's score of the reply so far: r + Φ(s') - Φ(s), where Φ is 0 before the first token of a
+    reply and after its last. A reply's tokens so sum to its reward, whatever Φ is, and with γ = 1 no policy gains or loses by it (A. Ng,
+    D. Harada, S. Russell, "Policy Invariance Under Reward Transformations", ICML 1999); what changes is how soon a token hears of what
+    it has done.
 
     Termination: when the text environment terminates. Truncation: when the context is full; a reply in progress is then cut and scored.
 
@@ -59,9 +64,11 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         max_length: length of the context in tokens.
         max_reply_tokens: tokens a reply may have.
         plain: write conversations as plain lines, not by the tokenizer's chat template.
+        potential: Φ, a registered name or a reward model that can judge unfinished replies (a lexicon or a classifier can, one that
+            reads the world's signals can't: it sees none); called once a token. Needs a :class:`~lm_envs.core.TextEnv`.
 
     Raises:
-        TypeError: when the tokenizer isn't one of the `tokenizers` library.
+        TypeError: when the tokenizer isn't one of the `tokenizers` library, or there is a ``potential`` and no ``TextEnv``.
         ValueError: when nothing can end a reply, or (on reset) when the opening leaves no room for a reply.
     """
 
@@ -73,11 +80,15 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         max_length: int = 1024,
         max_reply_tokens: int = 64,
         plain: bool = False,
+        potential: str | RewardModel | None = None,
     ) -> None:
         check_text_spaces(env)
         self.env = env
+        self.potential = None if potential is None else rewards.resolve(potential)
+        if self.potential is not None:
+            self._text_env()
         self.tokenizer = load_tokenizer(tokenizer)
-        self.chat = ChatFormat(self.tokenizer, plain=plain)
+        self.chat = chat_format(self.tokenizer, plain, getattr(env.unwrapped, "tools", ()))
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
         self.observation_space = token_observations(self.chat, self.max_length)  # type: ignore[assignment]
@@ -89,6 +100,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._reply_start = 0
         self._messages: Messages = ()
         self._violations = 0
+        self._phi = 0.0
         self._over = True
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
@@ -99,7 +111,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._over = False
         self._ids = opening_ids(self.chat, messages, self.max_length)
         self._reply_start = len(self._ids)
-        self._violations = 0
+        self._violations, self._phi = 0, 0.0
         info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: 0.0}
         return self._observation(), info
 
@@ -118,7 +130,9 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         stopped = token in self.chat.stop_ids
         length = len(self._ids)
         if not (forbidden or stopped or length - self._reply_start >= self.max_reply_tokens or length >= self.max_length):
-            return self._observation(), 0.0, False, False, {}
+            last, self._phi = self._phi, self._phi_now()
+            return self._observation(), self._phi - last, False, False, {}
+        last, self._phi = self._phi, 0.0
         before = len(self._messages)
         reply = reply_text(self.chat, self._ids[self._reply_start : length - stopped], self._reply_chars)
         self._messages, reward, terminated, truncated, info = self.env.step(reply)
@@ -130,7 +144,7 @@ class TokenEnv(gym.Env[Observation, np.int64]):
                 self._reply_start = len(self._ids)
         self._over = terminated or truncated
         info["metrics"] = {**info.get("metrics", {}), VIOLATIONS: float(self._violations)}
-        return self._observation(), float(reward), terminated, truncated, info
+        return self._observation(), float(reward) - last, terminated, truncated, info
 
     def render(self) -> Any:
         """What the text environment renders."""
@@ -159,15 +173,23 @@ class TokenEnv(gym.Env[Observation, np.int64]):
         self._messages = env.messages
         self._ids, self._reply_start = list(state["ids"]), state["reply_start"]
         self._violations = state["violations"]
+        self._phi = 0.0 if self._over else self._phi_now()
 
     def expert_tokens(self) -> list[int]:
         """The scripted expert's next reply as ids; needs a :class:`~lm_envs.core.TextEnv`."""
         return self.chat.encode_reply(self._text_env().expert_reply())
 
+    def _phi_now(self) -> float:
+        """Φ of the reply in progress."""
+        reply = self._ids[self._reply_start :]
+        if self.potential is None or not reply:
+            return 0.0
+        return rewards.score(self.potential, [self._text_env().so_far(reply_text(self.chat, reply, self._reply_chars))])[0].total
+
     def _text_env(self) -> TextEnv:
         env = self.env.unwrapped
         if not isinstance(env, TextEnv):
-            raise TypeError(f"{type(env).__name__} is not a TextEnv: it has neither states nor an expert")
+            raise TypeError(f"{type(env).__name__} is not a TextEnv: it has neither states, nor an expert, nor a potential")
         return env
 
     def _observation(self) -> Observation:
@@ -194,6 +216,21 @@ def token_observations(chat: ChatFormat, max_length: int) -> spaces.Dict:
             "attention_mask": spaces.Box(0, 1, (max_length,), np.int8),
         }
     )
+
+
+def chat_format(tokenizer: TokenizersBackend, plain: bool, tools: Sequence[Mapping[str, Any]]) -> ChatFormat:
+    """The chat format of an environment, with its tools where the chat template is to describe them.
+
+    Raises:
+        ValueError: when the tokenizer's chat template doesn't describe tools.
+    """
+    if not tools:
+        return ChatFormat(tokenizer, plain=plain)
+    bare, described = (ChatFormat(tokenizer, plain=plain, template_kwargs=kwargs) for kwargs in ({}, {"tools": list(tools)}))
+    question: Messages = ({"role": "system", "content": "x"}, {"role": "user", "content": "x"})
+    if bare.open(question) == described.open(question):
+        raise ValueError("the tokenizer's chat template doesn't describe tools; let the environment's system message do it")
+    return described
 
 
 def opening_ids(chat: ChatFormat, messages: Messages, max_length: int) -> list[int]:

@@ -17,11 +17,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from lm_envs import rewards
-from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv, at_least
 from lm_envs.spaces import TokenSpace
-from lm_envs.tokens import VIOLATIONS, Observation, TokenState, load_tokenizer, opening_ids, reply_text, token_observations
-from lm_envs.types import Messages
+from lm_envs.tokens import VIOLATIONS, Observation, TokenState, chat_format, load_tokenizer, opening_ids, reply_text, token_observations
+from lm_envs.types import Messages, RewardModel
 
 if TYPE_CHECKING:
     from transformers import TokenizersBackend
@@ -100,7 +99,7 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         terminations = np.zeros(self.num_envs, dtype=np.bool_)
         truncations = np.zeros(self.num_envs, dtype=np.bool_)
         infos: dict[str, Any] = {}
-        outcomes = self._write(actions, np.flatnonzero(~self._done))
+        outcomes = self._write(actions, np.flatnonzero(~self._done), scores)
         for row in np.flatnonzero(self._done).tolist():  # ended in the step before: NEXT_STEP resets them now
             infos = self._add_info(infos, self._open(row, None, {}), row)
         self._done[:] = False
@@ -176,8 +175,8 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         """Reset a row; its info."""
 
     @abstractmethod
-    def _write(self, actions: Any, rows: Rows) -> list[Outcome]:
-        """Take the actions of ``rows``; the outcomes of those whose reply ended."""
+    def _write(self, actions: Any, rows: Rows, scores: npt.NDArray[np.float64]) -> list[Outcome]:
+        """Take the actions of ``rows``; the outcomes of those whose reply ended. Rewards of the others go into ``scores``."""
 
     @abstractmethod
     def _observe(self) -> ObsType:
@@ -206,7 +205,7 @@ class TextVectorEnv(_BatchedEnv[tuple[Messages, ...], Sequence[str]]):
     def _open(self, row: int, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
         return self.envs[row].reset(seed=seed, options=options)[1]
 
-    def _write(self, actions: Sequence[str], rows: Rows) -> list[Outcome]:
+    def _write(self, actions: Sequence[str], rows: Rows, scores: npt.NDArray[np.float64]) -> list[Outcome]:
         if isinstance(actions, str) or len(actions) != self.num_envs:
             raise gym.error.InvalidAction(f"actions are a sequence of {self.num_envs} replies, one a row")
         return self._reply([(int(row), actions[row]) for row in rows])
@@ -230,6 +229,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         max_length: length of the context in tokens.
         max_reply_tokens: tokens a reply may have.
         plain: write conversations as plain lines, not by the tokenizer's chat template.
+        potential: as for ``TokenEnv``; called once a step for all rows whose replies go on.
         autoreset_mode: one of Gymnasium's.
     """
 
@@ -241,11 +241,12 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         max_length: int = 1024,
         max_reply_tokens: int = 64,
         plain: bool = False,
+        potential: str | RewardModel | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     ) -> None:
         super().__init__(envs, autoreset_mode)
         self.tokenizer = load_tokenizer(tokenizer)
-        self.chat = ChatFormat(self.tokenizer, plain=plain)
+        self.chat = chat_format(self.tokenizer, plain, self.envs[0].tools)
         self.max_length = at_least("max_length", max_length, 2)
         self.max_reply_tokens = at_least("max_reply_tokens", max_reply_tokens, 1)
         self.single_observation_space = token_observations(self.chat, self.max_length)
@@ -262,6 +263,8 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self._reply_starts = np.zeros(self.num_envs, dtype=np.int64)
         self._violations = np.zeros(self.num_envs, dtype=np.int64)
+        self.potential = None if potential is None else rewards.resolve(potential)
+        self._potentials = np.zeros(self.num_envs)
 
     def get_state(self) -> list[TokenState]:
         """Each row's state as plain data (JSON)."""
@@ -288,11 +291,13 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
             self._reply_starts[row], self._violations[row] = saved["reply_start"], saved["violations"]
         self._done[:] = [saved["over"] for saved in state]
         self._opened = True
+        self._raise_potentials(np.flatnonzero(~self._done))
         return self._observe()
 
     def _open(self, row: int, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:
         messages, info = self.envs[row].reset(seed=seed, options=options)
         self._lengths[row] = self._violations[row] = 0
+        self._potentials[row] = 0.0
         self._append(row, opening_ids(self.chat, messages, self.max_length))
         info["metrics"][VIOLATIONS] = 0.0
         return info
@@ -306,7 +311,7 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         self._mask[row, end:] = 0
         self._lengths[row] = self._reply_starts[row] = end
 
-    def _write(self, actions: npt.NDArray[np.int64], rows: Rows) -> list[Outcome]:
+    def _write(self, actions: npt.NDArray[np.int64], rows: Rows, scores: npt.NDArray[np.float64]) -> list[Outcome]:
         actions = np.asarray(actions)
         if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
             raise gym.error.InvalidAction(
@@ -324,13 +329,27 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
         stopped = self._stops[tokens]
         lengths = self._lengths[rows]
         ended = forbidden | stopped | (lengths - self._reply_starts[rows] >= self.max_reply_tokens) | (lengths >= self.max_length)
+        if self.potential is not None:
+            scores[rows] = -self._potentials[rows]
+            self._raise_potentials(rows[~ended])
+            scores[rows] += self._potentials[rows]
         if not ended.any():
             return []
         stops = {
             int(row): int(token) if stop else None for row, token, stop in zip(rows[ended], tokens[ended], stopped[ended], strict=True)
         }
         outcomes = self._reply([(row, self._reply_text(row, stop is not None)) for row, stop in stops.items()])
+        if self.potential is not None:
+            outcomes = [outcome._replace(reward=outcome.reward + float(scores[outcome.row])) for outcome in outcomes]
         return [self._answer(outcome, stops[outcome.row]) for outcome in outcomes]
+
+    def _raise_potentials(self, rows: Rows) -> None:
+        """Φ of the replies in progress in ``rows``; 0 in all others."""
+        self._potentials[:] = 0
+        rows = rows[self._lengths[rows] > self._reply_starts[rows]]
+        if self.potential is not None and rows.size:
+            exchanges = [self.envs[row].so_far(self._reply_text(row, False)) for row in rows.tolist()]
+            self._potentials[rows] = [score.total for score in rewards.score(self.potential, exchanges)]
 
     def _reply_text(self, row: int, stopped: bool) -> str:
         reply = self._ids[row, self._reply_starts[row] : self._lengths[row] - stopped]

@@ -7,7 +7,8 @@ from gymnasium.utils.env_checker import check_env
 
 import lm_envs
 from lm_envs.tokens import TokenEnv, load_tokenizer
-from tests.lm_envs.toys import EchoEnv, byte_level, length_reward, plain_data
+from lm_envs.vector import TokenVectorEnv
+from tests.lm_envs.toys import CHATML, EchoEnv, byte_level, length_reward, plain_data
 
 
 def make(tokenizer=None, *, max_length=400, max_reply_tokens=8, **kwargs):
@@ -184,3 +185,66 @@ def test_control_tokens_in_messages_are_ordinary_text():
     assert [written.count(token) for token in control] == [3, 2, 0]
     assert "<|im_start|>assistant\n<tool_call> \ufffd 𓂀 مرحبا" in tokenizer.decode(written)
     assert len(info) == benign
+
+
+def test_shaping_pays_each_token_and_sums_to_the_reward():
+    plain = make()
+    shaped = TokenEnv(EchoEnv(), byte_level(), max_length=400, max_reply_tokens=8, potential=length_reward)
+    rng = np.random.default_rng(0)
+    for seed in range(5):
+        plain.reset(seed=seed), shaped.reset(seed=seed)
+        total = shaped_total = 0.0
+        early = []
+        over = False
+        while not over:
+            token = int(rng.integers(plain.action_space.n))
+            _, reward, terminated, truncated, info = plain.step(token)
+            _, shaped_reward, *ends, shaped_info = shaped.step(token)
+            assert (ends, shaped_info) == ([terminated, truncated], info)
+            early += [shaped_reward] if not info else []
+            total, shaped_total = total + reward, shaped_total + shaped_reward
+            over = terminated or truncated
+        assert any(early) and shaped_total == pytest.approx(total)
+
+
+def test_a_shaped_reply_comes_back_to_its_state():
+    env, other = (TokenEnv(EchoEnv(), byte_level(), max_length=400, potential=length_reward) for _ in range(2))
+    env.reset(seed=0)
+    letter = env.tokenizer.convert_tokens_to_ids("x")
+    env.step(letter), env.step(letter)
+    other.set_state(plain_data(env.get_state()))
+    end = env.tokenizer.eos_token_id
+    assert env.step(end)[1] == other.step(end)[1] == pytest.approx(0.0)
+
+
+def test_shaping_by_name_in_gym_make():
+    env = gym.make("lm_envs/SentimentTokens-v0", target="positive", potential="vader", disable_env_checker=True)
+    env.reset(seed=0)
+    rewards = [env.step(token)[1] for token in env.unwrapped.chat.encode_reply("a wonderful, great day")]
+    assert sum(map(bool, rewards[:-1])) >= 2 and sum(rewards) > 0.5
+    with pytest.raises(ValueError, match="unknown reward model"):
+        gym.make("lm_envs/SentimentTokens-v0", potential="nonsense")
+
+
+def test_shaping_needs_a_text_env():
+    class Other(gym.Env):
+        observation_space, action_space = EchoEnv().observation_space, EchoEnv().action_space
+
+    with pytest.raises(TypeError, match="potential"):
+        TokenEnv(Other(), byte_level(), potential=length_reward)
+
+
+TOOLS = "{% if tools %}<|im_start|>system\ntools: {% for tool in tools %}{{ tool['function']['name'] }} {% endfor %}<|im_end|>\n{% endif %}"
+
+
+def test_tools_are_described_by_the_chat_template():
+    class WithTools(EchoEnv):
+        tools = ({"type": "function", "function": {"name": "look_up", "description": "", "parameters": {}}},)
+
+    env = TokenEnv(WithTools(), byte_level(TOOLS + CHATML), max_length=400)
+    text = env.tokenizer.decode(ids(env.reset(seed=0)[0]))
+    assert text.startswith("<|im_start|>system\ntools: look_up <|im_end|>\n<|im_start|>system\nRepeat")
+    batch = TokenVectorEnv([WithTools(reward=length_reward)], byte_level(TOOLS + CHATML), max_length=400)
+    assert batch.reset(seed=0)[0]["input_ids"][0].tolist() == env.reset(seed=0)[0]["input_ids"].tolist()
+    with pytest.raises(ValueError, match="doesn't describe tools"):
+        TokenEnv(WithTools(), byte_level(), max_length=400)

@@ -24,10 +24,12 @@ def flat(infos):
     }
 
 
+@pytest.mark.parametrize("potential", [None, length_reward])
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
-def test_tokens_batched_and_single_are_the_same(mode):
-    batched = TokenVectorEnv(toys(3), TOKENIZER, autoreset_mode=mode, **LIMITS)
-    single = SyncVectorEnv([lambda env=env: TokenEnv(env, TOKENIZER, **LIMITS) for env in toys(3)], autoreset_mode=mode)
+def test_tokens_batched_and_single_are_the_same(mode, potential):
+    limits = {**LIMITS, "potential": potential}
+    batched = TokenVectorEnv(toys(3), TOKENIZER, autoreset_mode=mode, **limits)
+    single = SyncVectorEnv([lambda env=env: TokenEnv(env, TOKENIZER, **limits) for env in toys(3)], autoreset_mode=mode)
     assert batched.single_observation_space == single.single_observation_space
     expected, actual = single.reset(seed=7), batched.reset(seed=7)
     rng = np.random.default_rng(0)
@@ -140,3 +142,33 @@ def test_wrong_use_says_what_is_expected():
 def test_tokenize_a_batch():
     env = lm_envs.tokenize(TextVectorEnv(toys(2)), TOKENIZER, **LIMITS)
     assert isinstance(env, TokenVectorEnv) and env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+
+
+def test_shaping_asks_once_a_step_for_all_replies_that_go_on():
+    potential = CountingReward()
+    envs = TokenVectorEnv(toys(3), TOKENIZER, potential=potential, **LIMITS)
+    envs.reset(seed=0)
+    letter, end = TOKENIZER.convert_tokens_to_ids("x"), TOKENIZER.eos_token_id
+    for actions in ([letter] * 3, [letter, end, letter], [end] * 3):
+        envs.step(np.array(actions))
+    assert potential.batches == [3, 2]
+
+
+def test_shaping_begins_anew_with_an_episode():
+    envs = TokenVectorEnv(toys(2), TOKENIZER, potential=length_reward, **LIMITS)
+    envs.reset(seed=0)
+    letter = TOKENIZER.convert_tokens_to_ids("x")
+    assert envs.step(np.array([letter] * 2))[1].tolist() == pytest.approx([0.01, 0.01])
+    envs.reset(seed=1, options={"reset_mask": np.array([True, False])})
+    assert envs.step(np.array([TOKENIZER.eos_token_id] * 2))[1].tolist() == pytest.approx([0.0, 0.0])
+
+
+def test_a_shaped_batch_comes_back_to_its_state():
+    batch = TokenVectorEnv(toys(2), TOKENIZER, potential=length_reward, **LIMITS)
+    batch.reset(seed=3)
+    letter = TOKENIZER.convert_tokens_to_ids("x")
+    batch.step(np.array([letter, letter]))
+    other = TokenVectorEnv(toys(2), TOKENIZER, potential=length_reward, **LIMITS)
+    other.set_state(plain_data(batch.get_state()))
+    actions = np.array([letter, TOKENIZER.eos_token_id])
+    assert batch.step(actions)[1].tolist() == other.step(actions)[1].tolist() == pytest.approx([0.01, 0.0])

@@ -8,6 +8,8 @@ that no text is known from the round before.
 
 from __future__ import annotations
 
+import functools
+import gc
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -94,6 +96,7 @@ def record(family: str, stream: str, setting: Setting, seed: int) -> tuple[Actio
 
 def play(family: str, actions: Actions, setting: Setting, seed: int) -> tuple[float, float]:
     """Seconds by the wall clock and of processor time that the recorded tokens take after the warm-up."""
+    _forget()
     envs = _make(family, setting)
     envs.reset(seed=seed)
     for tokens in actions[: setting.warm_up]:
@@ -104,6 +107,13 @@ def play(family: str, actions: Actions, setting: Setting, seed: int) -> tuple[fl
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     envs.close()
     return wall, processor
+
+
+def _forget() -> None:
+    """Empty the caches of the package's functions."""
+    for cached in gc.get_objects():
+        if type(cached) is functools._lru_cache_wrapper and cached.__module__.startswith("lm_envs"):
+            cached.cache_clear()
 
 
 def measure_family(family: str, stream: str, setting: Setting) -> Figure:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from stable_baselines3.common.utils import get_device
 from torch.profiler import ProfilerActivity, profile
 
+from agents.models import bf16_is_fast
 from benchmarks.experiments.speed.engine import Setting, ppo, ready, rollout
 from benchmarks.experiments.speed.figures import Figure, figure
 
@@ -42,7 +44,9 @@ def shares(work: Callable[[], object]) -> tuple[float, dict[str, float]]:
 
 def measure(quick: bool = False, device: str = "auto", model: str = "3.6M") -> list[Figure]:
     """Shares of a rollout and of an update, in per cent."""
-    setting = Setting(model=model, epochs=1, minibatches=1, reply=96 if model == "3.6M" else 24)
+    small = model == "3.6M"
+    half = not small and bf16_is_fast(get_device(device))
+    setting = Setting(model=model, epochs=1, minibatches=1, reply=96 if small else 32, autocast=half)
     if quick:
         setting = dataclasses.replace(setting, rows=2, prompt=4, reply=6)
     algorithm = ppo(setting, setting.spec(), device)
@@ -53,5 +57,7 @@ def measure(quick: bool = False, device: str = "auto", model: str = "3.6M") -> l
     for name, work in (("rollout", lambda: rollout(algorithm, callback)), ("update", algorithm.train)):
         seconds, found = shares(work)
         for kind, share in found.items():
-            figures.append(figure(f"{name}, {kind}", [100 * share], unit="%", seconds=seconds, setting=dataclasses.asdict(setting)))
+            figures.append(
+                figure(f"{name}, {model}: {kind}", [100 * share], unit="%", seconds=seconds, setting=dataclasses.asdict(setting))
+            )
     return figures

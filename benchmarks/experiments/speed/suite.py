@@ -36,11 +36,14 @@ def markdown(figures: Sequence[Figure]) -> str:
 
 
 def _measure(part: str, device: str) -> Callable[[bool], list[Figure]]:
-    name = "engine" if part == "smollm2" else part
-    measure = import_module(f"benchmarks.experiments.speed.{name}").measure
     if part == "smollm2":
-        return partial(measure, device=device, model="smollm2-135m")
-    return partial(measure, device=device) if name in ("engine", "profile", "scaling") else measure  # type: ignore[no-any-return]
+        both = [_of(name) for name in ("engine", "profile")]
+        return lambda quick: [figure for measure in both for figure in measure(quick, device=device, model="smollm2-135m")]
+    return partial(_of(part), device=device) if part in ("engine", "profile", "scaling") else _of(part)
+
+
+def _of(part: str) -> Callable[..., list[Figure]]:
+    return import_module(f"benchmarks.experiments.speed.{part}").measure  # type: ignore[no-any-return]
 
 
 def _number(value: float) -> str:

@@ -63,7 +63,7 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
             output_dir=folder,
             seed=seed,
             use_cpu=not torch.cuda.is_available(),
-            bf16=False,  # float32, as the other side
+            bf16=task.bf16,
             gradient_checkpointing=False,  # there is memory enough
             max_steps=100_000,
             max_completion_length=task.reply_tokens,

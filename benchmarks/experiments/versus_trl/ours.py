@@ -45,6 +45,11 @@ class _Record(BaseCallback):
         self._scores, self._texts, self._tokens = [], [], self.num_timesteps
 
 
+def _potential(exchanges: Sequence[Exchange]) -> list[float]:
+    """The reward function on replies in progress: these are not recorded."""
+    return compound([exchange.reply for exchange in exchanges])
+
+
 def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
     """Train until the goal or the cap.
 
@@ -53,7 +58,8 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
 
     Args:
         task: what both sides share.
-        settings: ``algorithm`` and arguments of :func:`agents.make`.
+        settings: ``algorithm``, ``shaping`` (whether tokens are paid by a potential, see ``TokenEnv``) and arguments of
+            :func:`agents.make`.
         seed: of weights' head, environments and sampling.
     """
     arguments = dict(settings)
@@ -69,9 +75,11 @@ def run(task: Task, settings: Mapping[str, Any], seed: int) -> Curve:
             "split": "train",
             "target": "positive",
             "reward": record.reward,
+            "potential": _potential if arguments.pop("shaping", False) else None,
             "max_reply_tokens": task.reply_tokens,
             "max_length": _CONTEXT,
         },
+        autocast=task.bf16,
         **arguments,
     )
     # The policy tries out on its first pass, once, whether its engine is exact for the model: that is loading, not training.

@@ -13,11 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.experiments.versus_trl.task import Task
-from benchmarks.experiments.versus_trl.trials import TRIALS, Side
+from benchmarks.experiments.versus_trl.trials import SIDES, TRIALS, Side
 from lm_envs import assets
 from lm_envs.assets import AssetError
 
-__all__ = ["TRIALS", "TUNING_SEED", "AssetError", "Side", "Task", "check", "compare", "in_process", "run", "run_all", "train", "tune"]
+__all__ = [
+    "SIDES",
+    "TRIALS",
+    "TUNING_SEED",
+    "AssetError",
+    "Side",
+    "Task",
+    "check",
+    "compare",
+    "in_process",
+    "run",
+    "run_all",
+    "train",
+    "tune",
+]
 
 _MOST_TRIALS = min(map(len, TRIALS.values()))
 TUNING_SEED = 100  # of the trials; no run of the comparison has it
@@ -46,7 +60,7 @@ def run_all(
 
     Args:
         task: what the sides share.
-        sides: one or both.
+        sides: any of them.
         trials: of each side; ``None``: as many as the shorter list has.
         seeds: of the comparison.
         out: folder of the results.
@@ -64,7 +78,7 @@ def tune(task: Task, side: Side, count: int, out: Path, report: Report) -> str:
     A trial is ended when it has taken as long as the best before it: it can't win any more.
 
     Args:
-        task: what both sides share.
+        task: what the sides share.
         side: whose trials.
         count: how many of them.
         out: folder of the results.
@@ -127,10 +141,10 @@ def train(task: Task, side: Side, settings: Mapping[str, Any], seed: int) -> Res
 
     torch.set_num_threads(task.threads)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    if side == "ours":
-        from benchmarks.experiments.versus_trl import ours as way
+    if side == "trl":
+        from benchmarks.experiments.versus_trl import grpo as way
     else:
-        from benchmarks.experiments.versus_trl import grpo as way  # type: ignore[no-redef]
+        from benchmarks.experiments.versus_trl import ours as way  # type: ignore[no-redef]
     curve = way.run(task, settings, seed)
     last = curve.points[-1]
     reached = {"seconds": last["seconds"], "tokens": last["tokens"], "iterations": len(curve.points)}

@@ -1,4 +1,4 @@
-"""What both sides do: the prompts, the reward, the batch, and when a run has done it."""
+"""What all sides do: the prompts, the reward, the batch, and when a run has done it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VADER = VaderSentiment("positive")
 
 @dataclass(frozen=True)
 class Task:
-    """The settings that both sides share."""
+    """The settings that the sides share."""
 
     model: str = "smollm2-135m"
     replies: int = 16
@@ -28,6 +28,8 @@ class Task:
     """mean VADER compound that ends a run"""
     window: int = 32
     """replies that the mean is taken of: two iterations"""
+    bf16: bool = True
+    """bfloat16 autocast around float32 weights, on all sides"""
     threads: int = 2
     """of torch"""
     cap_seconds: float = 600.0
@@ -35,7 +37,7 @@ class Task:
 
 
 def compound(texts: list[str]) -> list[float]:
-    """VADER's compound score of each text, in [-1, 1]: the one reward function of both sides."""
+    """VADER's compound score of each text, in [-1, 1]: the one reward function of all sides."""
     return _VADER([Exchange(messages=({"role": "assistant", "content": text},)) for text in texts])
 
 

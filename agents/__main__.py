@@ -1,4 +1,4 @@
-"""`python -m agents train | evaluate | chat`."""
+"""`python -m agents train | evaluate | transcript | chat`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, chat. Bad arguments give one line, not a traceback."""
+"""The command line: train, evaluate, transcript, chat. Bad arguments give one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_fro
 from agents.kl import ReferenceKL
 from agents.policy import CausalLMPolicy
 from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar, run_logger
+from lm_envs import html
 from lm_envs.assets import AssetError
 from lm_envs.rendering import printable
 from lm_envs.rewards import RewardModelError
@@ -103,6 +104,25 @@ class EvaluateArgs:
 
 
 @dataclass(frozen=True)
+class TranscriptArgs:
+    """Play one episode and write it as a page: one HTML file, with log-probability, value, reward and KL of each token."""
+
+    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
+    env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
+    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
+    split: str = _arg("test", "scenarios", choices=["train", "test"])
+    seed: int = _arg(0, "which scenario; also of sampling")
+    temperature: float | None = _arg(None, "0 takes the most likely token (default: that of training)", type=float)
+    top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
+    top_p: float = _arg(1.0, "choose among the most likely tokens that hold this share")
+    reference: str | None = _arg(
+        None, "a model to show the KL divergence from (default: the one that the run began with, where it is one)", type=str
+    )
+    device: str = _arg("auto", "cpu, cuda, or auto")
+    out: str | None = _arg(None, "the file to write", type=str, required=True)
+
+
+@dataclass(frozen=True)
 class ChatArgs:
     """Talk with a model or a checkpoint."""
 
@@ -125,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = vars(_parser().parse_args(argv))
     command, traceback = args.pop("command"), args.pop("traceback", False)
     try:
-        {"train": train, "evaluate": evaluate_command, "chat": chat}[command](args)
+        {"train": train, "evaluate": evaluate_command, "transcript": transcript_command, "chat": chat}[command](args)
     except (UsageError, checkpoint.CheckpointError, AssetError, RewardModelError) as error:
         if traceback:
             raise
@@ -219,6 +239,45 @@ def evaluate_command(given: dict[str, Any]) -> None:
             Path(args.json).write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
+def transcript_command(given: dict[str, Any]) -> None:
+    """The command ``transcript``."""
+    from agents.transcript import policy_of, record, token_env
+
+    args = TranscriptArgs(**given)
+    out = Path(str(args.out))
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"--out: there is no folder {out.parent}")
+    with _usage():
+        sampling = Sampling(args.temperature, args.top_k, args.top_p)
+        model = _resolved(args.model)
+        env = token_env(args.env, model, {**(args.env_kwargs or {}), "split": args.split})
+        policy = policy_of(env, model).to(_device(args.device))
+        began = None if args.reference else _beginning(Path(model), policy)
+        reference: CausalLMPolicy | None = policy if began == "" else None
+        if (named := args.reference or began) and reference is None:
+            try:
+                reference = policy_of(env, _resolved(named), temperature=policy.temperature).to(policy.device)
+            except (OSError, AssetError) as error:
+                if args.reference:
+                    raise
+                warnings.warn(f"no KL divergence from the start: {error}", stacklevel=2)
+        details: dict[str, Any] = {"model": args.model, "seed": args.seed, "split": args.split}
+        if reference is not None:
+            details["reference"] = named or "the model without its adapter"
+        transcript = record(
+            policy,
+            env,
+            name=args.env,
+            seed=args.seed,
+            sampling=sampling,
+            reference=reference,
+            critic=checkpoint.find(model) is not None,
+            details=details,
+        )
+        html.write(transcript, out)
+    print(f"reward {transcript.reward:+.3f} in {len(transcript.turns)} turns: {printable(str(out))}")
+
+
 def chat(given: dict[str, Any]) -> None:
     """The command ``chat``."""
     from agents.chat import Conversation, talk
@@ -241,7 +300,7 @@ def chat(given: dict[str, Any]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m agents", description="Language models as reinforcement-learning agents.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, cls in (("train", TrainArgs), ("evaluate", EvaluateArgs), ("chat", ChatArgs)):
+    for name, cls in (("train", TrainArgs), ("evaluate", EvaluateArgs), ("transcript", TranscriptArgs), ("chat", ChatArgs)):
         command = commands.add_parser(name, help=cls.__doc__, description=cls.__doc__, argument_default=argparse.SUPPRESS)
         for item in fields(cls):
             options = dict(item.metadata)
@@ -338,6 +397,19 @@ def _resolved(model: str) -> str:
         if (place := checkpoint.find(folder)) is not None:
             return str(place)
     return model
+
+
+def _beginning(place: Path, policy: CausalLMPolicy) -> str | None:
+    """The model that the run of a checkpoint began with; empty where that is the policy without its adapter, ``None`` if unknown."""
+    if checkpoint.find(place) is None:
+        return None
+    if policy.spec.lora is not None:
+        return ""
+    try:
+        began = json.loads((place.absolute().parent / _ARGS).read_text(encoding="utf-8"))["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return began if isinstance(began, str) else None
 
 
 def _device(name: str) -> torch.device:

@@ -45,17 +45,17 @@ class Args:
 
     seed: int = 0
     """seeds scenarios, players, initial weights and the order of batches"""
-    characters: int = 1_500_000
+    characters: int = 1_200_000
     """characters of the conversations of each family, about"""
     epochs: int = 3
     """passes over all conversations"""
-    vocab_size: int = 2048
+    vocab_size: int = 4096
     """tokens, control tokens included"""
     hidden_size: int = 192
     """width of the residual stream"""
     layers: int = 4
     """transformer blocks"""
-    context: int = 1024
+    context: int = 2048
     """longest context in tokens"""
     batch_tokens: int = 4096
     """tokens of a batch, padding included"""

@@ -2,8 +2,11 @@
 
     python -m lm_envs list                                   all environments
     python -m lm_envs play lm_envs/CustomerService-v0        write the agent's replies yourself
+    python -m lm_envs transcript lm_envs/CustomerService-v0 --out episode.html
+                                                             an episode of the expert's as a page
     python -m lm_envs check my_package:MyEnv                 run every invariant on anyone's environment
     python -m lm_envs validate lm_envs/Sentiment-v0          expert, silence and chance, with 95 % intervals
+    python -m lm_envs validate lm_envs/CustomerService-v0 --gold    gold scripts, their mutations and variations
     python -m lm_envs assets fetch smollm2-135m              models and data sets
 
 Exit codes: 0 when all is well, 1 when a check failed or an asset can't be had, 2 for wrong arguments.
@@ -15,6 +18,7 @@ import argparse
 import difflib
 import importlib
 import inspect
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -26,14 +30,16 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from lm_envs import assets
+from lm_envs import assets, html
 from lm_envs.core import TextEnv
+from lm_envs.play import play as play_in_terminal
 from lm_envs.registration import FAMILIES
 from lm_envs.rendering import printable
 from lm_envs.testing import run
 from lm_envs.tokens import TokenEnv
+from lm_envs.transcripts import Transcript
 from lm_envs.types import SPLITS
-from lm_envs.validation import PLAYERS, Estimate, text_env, validate
+from lm_envs.validation import PLAYERS, Estimate, HasGold, play, text_env, validate, validate_gold
 
 _NAMESPACE = "lm_envs/"
 
@@ -76,10 +82,11 @@ def _parser() -> argparse.ArgumentParser:
 
     playing = command("play", _play, "play the agent: type one reply a line; end of file or Ctrl-C leaves")
     checking = command("check", _check, "run every invariant on an environment; exit code 1 when one fails")
+    writing = command("transcript", _transcript, "play one episode and write it as a page: one HTML file that needs nothing else")
     validating = command("validate", _validate, "score the scripted expert, the no-op and the random player")
-    for added in (playing, checking, validating):
+    for added in (playing, checking, writing, validating):
         added.add_argument("id", help="a registered id, module:id, or module:Class")
-    for added in (playing, validating):
+    for added in (playing, writing, validating):
         added.add_argument("--split", choices=SPLITS, default="test", help="which scenarios (default: %(default)s)")
         added.add_argument(
             "--set",
@@ -88,10 +95,20 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             help="a keyword argument of the environment; the value is JSON or text",
         )
+    for added in (playing, writing):
+        added.add_argument("--env-kwargs", metavar="JSON", default="{}", help="keyword arguments of the environment, as a JSON object")
+    writing.add_argument("--player", choices=PLAYERS, default="expert", help="who plays the agent (default: %(default)s)")
+    writing.add_argument("--seed", type=int, default=0, help="which scenario (default: %(default)s)")
+    writing.add_argument("--out", required=True, metavar="FILE", help="the file to write")
     playing.add_argument("--seed", type=int, help="which scenario; another each time by default")
     validating.add_argument("--seed", type=int, default=0, help="the first scenario's seed (default: %(default)s)")
     validating.add_argument("--episodes", type=int, default=100, help="episodes of each player (default: %(default)s)")
     validating.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    validating.add_argument(
+        "--gold",
+        action="store_true",
+        help="check gold scripts instead: they and harmless variations must succeed, silence and mutations fail; else exit code 1",
+    )
 
     asset = command("assets", _assets, "list, fetch or locate models and data sets")
     asset.set_defaults(action="list")
@@ -123,23 +140,22 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _play(options: argparse.Namespace) -> int:
-    env = text_env(_make(options.id, render_mode="human", split=options.split, **_settings(options.set)))
-    print("Type the agent's reply and press Enter. Ctrl-D (end of file) or Ctrl-C leaves.\n")
-    env.reset(seed=options.seed)
-    over = False
-    while not over:
-        try:
-            reply = input("your reply> ")
-        except (EOFError, KeyboardInterrupt):
-            print("\nLeft before the end.")
-            return 0
-        try:
-            _, _, terminated, truncated, _ = env.step(reply)
-        except gym.error.InvalidAction as error:
-            print(error)
-            continue
-        over = terminated or truncated
-    print("The episode has ended.")
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):  # no bytes that are typed, and no text that is shown, end the game
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stdout else "replace")
+    play_in_terminal(text_env(_make(options.id, split=options.split, **_keywords(options))), name=options.id, seed=options.seed)
+    return 0
+
+
+def _transcript(options: argparse.Namespace) -> int:
+    env = _make(options.id, split=options.split, **_keywords(options))
+    details: dict[str, str | int | float] = {"player": options.player, "seed": options.seed, "split": options.split}
+    transcript = Transcript.of(play(env, options.player, seed=options.seed), env=options.id, details=details)
+    try:
+        html.write(transcript, options.out)
+    except OSError as error:
+        raise _UsageError(f"can't write {options.out}: {error.strerror or error}") from error
+    print(f"reward {transcript.reward:+.3f} in {len(transcript.turns)} turns: {printable(options.out)}")
     return 0
 
 
@@ -165,6 +181,8 @@ def _validate(options: argparse.Namespace) -> int:
     if options.episodes < 1:
         raise _UsageError(f"--episodes must be at least 1, got {options.episodes}")
     env = _make(options.id, split=options.split, **_settings(options.set))
+    if options.gold:
+        return _validate_gold(options, text_env(env))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("episodes", total=options.episodes * len(PLAYERS))
@@ -184,6 +202,29 @@ def _validate(options: argparse.Namespace) -> int:
         table.add_row(printable(name), *(_shown(scores[player].get(name)) for player in PLAYERS), end_section=name == "reward")
     Console().print(table)
     return 0
+
+
+def _validate_gold(options: argparse.Namespace, env: TextEnv) -> int:
+    if not isinstance(env, HasGold):
+        raise _UsageError(f"{options.id!r} has no gold scripts")
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("scenarios", total=options.episodes)
+        tallies = validate_gold(env, episodes=options.episodes, seed=options.seed, on_episode=lambda: progress.advance(task))
+    wrong = sum(len(tally.wrong) for tally in tallies.values())
+    kinds = ("gold", "no-op", "mutation", "variation")
+    rows = sorted(tallies.items(), key=lambda item: (kinds.index(item[0][0]), item[0][1]))
+    if options.json:
+        cases = [{"kind": kind, "name": name, **tally._asdict()} for (kind, name), tally in rows]
+        print(json.dumps({"id": options.id, "split": options.split, "episodes": options.episodes, "seed": options.seed, "cases": cases}))
+        return int(wrong > 0)
+    title = f"{options.id}, {options.split} split, {options.episodes} scenarios: gold scripts and what was done to them"
+    table = Table("kind", "case", "cases", "success", "not as it must be", title=title)
+    for (kind, name), tally in rows:
+        seeds = f"{len(tally.wrong)} (seeds {', '.join(map(str, tally.wrong[:3]))}…)" if tally.wrong else "0"
+        table.add_row(kind, printable(name), str(tally.cases), f"{tally.succeeded / tally.cases:.3f}", seeds)
+    Console().print(table)
+    return int(wrong > 0)
 
 
 def _assets(options: argparse.Namespace) -> int:
@@ -257,6 +298,17 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             settings[name] = value
     return settings
+
+
+def _keywords(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of ``--env-kwargs``, and over them those of ``--set``."""
+    try:
+        given = json.loads(options.env_kwargs)
+    except (ValueError, RecursionError) as error:
+        raise _UsageError(f"--env-kwargs {options.env_kwargs[:80]!r} is not JSON: {error}") from error
+    if not isinstance(given, dict):
+        raise _UsageError(f"--env-kwargs takes a JSON object, got {options.env_kwargs[:80]!r}")
+    return {**given, **_settings(options.set)}
 
 
 def _shown(score: Estimate | None) -> str:

@@ -13,12 +13,12 @@ FAMILIES = {
 LIMITS = {
     "Sentiment": {"max_length": 256, "max_reply_tokens": 32},
     "Dialogue": {"max_length": 1024, "max_reply_tokens": 40},
-    "CustomerService": {"max_length": 1024, "max_reply_tokens": 48},
+    "CustomerService": {"max_length": 2048, "max_reply_tokens": 96},
 }
 
 
 def register_all() -> None:
-    """Register a text id and a token id for each family, single and batched."""
+    """Register a text id and a token id for each family, single and batched, and the choice level of the one that has it."""
     for name, text_env in FAMILIES.items():
         register(
             id=f"lm_envs/{name}-v0",
@@ -32,3 +32,7 @@ def register_all() -> None:
             vector_entry_point="lm_envs.factories:token_vector",
             kwargs={"text_env": text_env, **LIMITS[name]},
         )
+    register(
+        id="lm_envs/CustomerServiceActs-v0",
+        entry_point="lm_envs.envs.customer_service.acts_env:CustomerServiceActsEnv",
+    )

@@ -42,9 +42,21 @@ def transcript(messages: Messages, scores: Mapping[int, Score] | None = None, *,
     return written.getvalue()
 
 
-def print_turns(messages: Messages, scores: Mapping[int, Score] | None = None, *, metrics: Mapping[str, float] | None = None) -> None:
-    """Print a transcript to standard output, broken to its width, with colours where it is a terminal."""
-    _write(Console(highlight=False), messages, scores or {}, metrics, wrap=True)
+def print_turns(
+    messages: Messages,
+    scores: Mapping[int, Score] | None = None,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    console: Console | None = None,
+) -> None:
+    """Print a transcript to standard output or a console, broken to its width, with colours where it is a terminal."""
+    _write(console or Console(highlight=False), messages, scores or {}, metrics, wrap=True)
+
+
+def reward_line(score: Score) -> Text:
+    """A reply's reward and what it is made of."""
+    parts = " ".join(f"{printable(name)} {value:+.3f}" for name, value in score.components.items())
+    return Text(f"{_INDENT}reward {score.total:+.3f}" + (f" ({parts})" if parts else ""), style="magenta")
 
 
 def _write(console: Console, messages: Messages, scores: Mapping[int, Score], metrics: Mapping[str, float] | None, *, wrap: bool) -> None:
@@ -62,8 +74,7 @@ def _write(console: Console, messages: Messages, scores: Mapping[int, Score], me
         line.append(printable(message["content"]), style=style)
         write(line)
         if score := scores.get(position):
-            parts = " ".join(f"{printable(name)} {value:+.3f}" for name, value in score.components.items())
-            write(Text(f"{_INDENT}reward {score.total:+.3f}" + (f" ({parts})" if parts else ""), style="magenta"))
+            write(reward_line(score))
     if metrics:
         shown = ", ".join(f"{printable(name)} {value:g}" for name, value in metrics.items())
         write(Text(f"{_INDENT}metrics: {shown}", style="bold"))

@@ -5,10 +5,10 @@ An environment is sound when its expert does well and neither silence nor chance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -146,6 +146,85 @@ def validate(
         player: {name: estimate(values, proportion=name in zero_one) for name, values in columns.items()}
         for player, columns in played.items()
     }
+
+
+class GoldCase(NamedTuple):
+    """Replies to a scenario, and what must come of them.
+
+    Attributes:
+        kind: ``"gold"`` and ``"variation"`` must succeed, ``"no-op"`` and ``"mutation"`` must not.
+        name: what was done to the gold script.
+        replies: said one after another, whatever is answered; after the last, nothing is said.
+    """
+
+    kind: Literal["gold", "no-op", "mutation", "variation"]
+    name: str
+    replies: tuple[str, ...]
+
+    @property
+    def must_succeed(self) -> bool:
+        """Whether success must be 1."""
+        return self.kind in ("gold", "variation")
+
+
+@runtime_checkable
+class HasGold(Protocol):
+    """An environment whose scenarios have gold scripts."""
+
+    def gold_cases(self, seed: int) -> Iterable[GoldCase]:
+        """The gold script of a seed's scenario, mutations and harmless variations of it."""
+        ...
+
+
+class Tally(NamedTuple):
+    """How one kind of case fared.
+
+    Attributes:
+        cases: how many there were.
+        succeeded: how many of them succeeded.
+        wrong: seeds of those that didn't come out as they must.
+    """
+
+    cases: int
+    succeeded: int
+    wrong: tuple[int, ...]
+
+
+def validate_gold(
+    env: TextEnv, *, episodes: int = 100, seed: int = 0, on_episode: Callable[[], Any] = lambda: None
+) -> dict[tuple[str, str], Tally]:
+    """Whether gold scripts succeed, doing nothing and every mutation fail, and harmless variations succeed.
+
+    Scenarios are those of the seeds ``seed``, ``seed + 1``, … ``seed + episodes - 1``. ``on_episode`` is called after each scenario.
+
+    Returns:
+        By kind and name of the case, in the order in which they came up.
+
+    Raises:
+        TypeError: when the environment's scenarios have no gold scripts.
+    """
+    at_least("episodes", episodes, 1)
+    if not isinstance(env, HasGold):
+        raise TypeError(f"{type(env).__name__} has no gold scripts; environments with a method gold_cases(seed) have")
+    tallies: dict[tuple[str, str], Tally] = {}
+    for number in range(seed, seed + episodes):
+        for case in list(env.gold_cases(number)):
+            succeeded = replay(env, number, case.replies) == 1
+            count, successes, wrong = tallies.get((case.kind, case.name), Tally(0, 0, ()))
+            wrong = wrong if succeeded == case.must_succeed else (*wrong, number)
+            tallies[case.kind, case.name] = Tally(count + 1, successes + succeeded, wrong)
+        on_episode()
+    return tallies
+
+
+def replay(env: TextEnv, seed: int, replies: Sequence[str]) -> float:
+    """The success at the end of an episode in which ``replies`` are said whatever is answered, and nothing after the last."""
+    env.reset(seed=seed)
+    for turn in range(env.max_turns):
+        _, _, terminated, truncated, info = env.step(replies[turn] if turn < len(replies) else env.noop_reply)
+        if terminated or truncated:
+            break
+    return float(info["metrics"]["success"])
 
 
 def estimate(values: Sequence[float], *, proportion: bool = False) -> Estimate:

@@ -1,11 +1,16 @@
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from lm_envs import assets
 from lm_envs.__main__ import main
 
+ROOT = Path(__file__).parents[2]
 SOUND, WEAK = "tests.lm_envs.test_testing:Sound", "tests.lm_envs.test_testing:WeakExpert"
 
 
@@ -68,6 +73,12 @@ def test_validate(capsys):
         (["validate", SOUND, "--set", "colour"], "NAME=VALUE"),
         (["validate", SOUND, "--set", "colour=red"], "known arguments: max_chars"),
         (["validate", SOUND, "--set", "reward=no such"], "no such"),
+        (["play", SOUND, "--env-kwargs", "{"], "--env-kwargs '{' is not JSON"),
+        (["play", SOUND, "--env-kwargs", "[1]"], "--env-kwargs takes a JSON object, got '[1]'"),
+        (["transcript", SOUND], "required: --out"),
+        (["transcript", SOUND, "--out", "x.html", "--player", "me"], "invalid choice: 'me'"),
+        (["transcript", SOUND, "--out", "x.html", "--env-kwargs", '{"colour": 1}'], "known arguments: max_chars"),
+        (["transcript", SOUND, "--out", "/no/such/folder/x.html"], "can't write /no/such/folder/x.html: No such file or directory"),
         (["assets", "fetch"], "required: name"),
         (["assets", "fetch", "huto"], "did you mean hutto?"),
     ],
@@ -107,6 +118,34 @@ def test_play_leaves_on_interrupt(capsys, monkeypatch):
     monkeypatch.setattr("builtins.input", interrupt)
     assert main(["play", SOUND]) == 0
     assert lines(capsys.readouterr().out)[-1] == "Left before the end."
+
+
+@pytest.mark.parametrize("env", ["lm_envs/CustomerService-v0", "lm_envs/DialogueTokens-v0", SOUND])
+def test_transcript(env, capsys, tmp_path):
+    for name, more in (("a", []), ("b", []), ("c", ["--player", "noop"])):
+        arguments = ["--seed", "4", "--out", str(tmp_path / name), "--env-kwargs", '{"max_turns": 5}', *more]
+        assert main(["transcript", env, *arguments]) == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith("reward ") and shown.rstrip().endswith(str(tmp_path / name))
+    pages = [(tmp_path / name).read_text() for name in "abc"]
+    assert pages[0] == pages[1] != pages[2]
+    assert "player <b>expert</b>" in pages[0] and "player <b>noop</b>" in pages[2] and env in pages[0]
+
+
+def test_env_kwargs_and_settings(capsys, monkeypatch):
+    typed(monkeypatch, "1\n2\n")
+    assert main(["play", SOUND, "--env-kwargs", '{"max_turns": 7, "rounds": 9}', "--set", "max_turns=2"]) == 0
+    assert lines(capsys.readouterr().out)[-1] == "The episode has ended."
+
+
+def test_play_in_a_pipe_as_a_program():
+    """Bytes that are no text, and a terminal that has no letters but ASCII, end nothing."""
+    arguments = [sys.executable, "-m", "lm_envs", "play", "lm_envs/CustomerService-v0", "--seed", "3"]
+    variables = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
+    given = b"caf\xc3\xa9 \xff\n/get_order 1\n/undo\n"
+    run = subprocess.run(arguments, input=given, capture_output=True, cwd=ROOT, env=variables, timeout=120)
+    assert run.returncode == 0 and run.stderr == b""
+    assert b"Left before the end." in run.stdout and b"Taken back" in run.stdout and b"+- customer" in run.stdout
 
 
 def test_assets(capsys, monkeypatch, tmp_path):

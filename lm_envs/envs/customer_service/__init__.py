@@ -1,4 +1,4 @@
-"""Customer service: a customer with an order problem, a small shop, company rules."""
+"""Customer service: customers with needs, a shop with tools, company rules, and people who try to get around them."""
 
 from lm_envs.envs.customer_service.env import CustomerServiceEnv
 

@@ -1,228 +1,317 @@
-"""The simulated customer: gives details when asked, has moods, loses patience, answers from templates."""
+"""The simulated customer: an agenda of needs, facts given when asked for, a temper, and words from a voice.
+
+    customer = SimulatedCustomer(scenario, rng)
+    customer.open().text                                    "Hello! My kettle arrived broken."
+    customer.react(read("Oh no! Which order is it?"), ...)  "It's 4411."
+
+After Schatzmann et al. (2007). What is said and when it ends is decided here and in `agenda.py`; `temper.py` keeps satisfaction and
+patience; `wording.py` or another voice (`llm_customer.py`) finds the words. An agent that does the right thing, in whatever order and
+words, is never held up: what was not understood is asked for again, questions are answered when and as often as they are put, and no
+mood makes a customer leave on a turn that led on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lm_envs.envs.customer_service.data import load, wordings
-from lm_envs.envs.customer_service.desk import Outcome
-from lm_envs.envs.customer_service.generator import Scenario, pick
-from lm_envs.envs.customer_service.understanding import Heard
+from lm_envs.envs.customer_service.acts import Reading
+from lm_envs.envs.customer_service.agenda import Matter, Verdict, judge
+from lm_envs.envs.customer_service.attacks import Tactics
+from lm_envs.envs.customer_service.disclosure import Disclosure, statement
+from lm_envs.envs.customer_service.llm_customer import Voice, checked
+from lm_envs.envs.customer_service.temper import ACCEPTANCE, RELIEF, Temper
+from lm_envs.envs.customer_service.wording import Line, Speaker, can_name
 
-MAX_ANSWERS = 2  # questions answered in one message
-LONG = 300  # characters from which a reply is a bother
+if TYPE_CHECKING:
+    from lm_envs.envs.customer_service.scenario import Need, Scenario
 
-# Changes of satisfaction, which lies in [0, 1]. Losses are multiplied by the persona's temper.
-MOOD = {
-    "wait": -0.02,  # each turn
-    "detail": 0.03,  # a question that makes sense, each
-    "first_empathy": 0.08,
-    "second_empathy": 0.03,
-    "hollow_empathy": -0.03,  # from the third time on
-    "repeated_question": -0.12,  # each
-    "needless": -0.10,  # a turn that leads nowhere
-    "not_understood": -0.05,
-    "too_many_questions": -0.08,
-    "long": -0.08,
-    "parrot": -0.08,  # the same words as in an earlier reply
-    "rude": -0.30,
-    "contradiction": -0.15,
-    "blocked": -0.05,
-    "no_reason": -0.08,
-    "wrongly_refused": -0.20,
-    "wrong_done": -0.30,
-    "refused": 0.10,  # rightly, with the reason; only with a kind word
-    "passed_on": -0.10,
-}
-RELIEF = 0.6  # share of what is missing to 1 that a solution brings
-MIN_SATISFACTION = 0.05  # below it the customer leaves
+LONG = 80  # words from which a reply is a bother
+
+_INHERENT = frozenset({"cancel", "return", "exchange", "refund", "address", "payment"})  # intents whose first sentence says the wish
+
+_WILLING = frozenset({"agree", "yes", "wait_ok", "put_through"})  # acts that a friendly word may go before, as it may before answers
+_CLOSING = {"content": "thanks", "refused": "accept", "handed_over": "handed_over"}
 
 
 @dataclass(frozen=True)
-class Reaction:
-    """What the customer does about a reply.
+class Said:
+    """What a customer says.
 
     Attributes:
-        text: what they say.
-        disclosed: details given for the first time.
-        useful: whether the turn led on.
+        text: the message; empty once the customer has gone.
+        acts: what it is made of: names of acts in `data/wording`.
+        slots: the details that it gives, for the first time or again, by slot (``acts.SLOTS``).
     """
 
     text: str
-    disclosed: tuple[str, ...] = ()
-    useful: bool = False
+    acts: tuple[str, ...] = ()
+    slots: Mapping[str, str] = field(default_factory=dict)
 
 
 class SimulatedCustomer:
     """One customer during one episode.
 
+    Args:
+        scenario: who they are and what they want.
+        rng: all their chance comes from it.
+        voice: finds their words; by default templates do.
+
     Attributes:
-        satisfaction: from 0 to 1.
-        patience: needless turns that they still bear.
-        settled: whether they took what they were told as the end of the matter.
-        left: whether they walked away.
+        settled: whether all is settled in their eyes, and they have said goodbye.
+        left: whether they have walked out.
+        resolved: how each matter so far ended: ``"content"``, ``"refused"`` or ``"handed_over"``.
     """
 
-    def __init__(self, scenario: Scenario, rng: np.random.Generator) -> None:
+    def __init__(self, scenario: Scenario, rng: np.random.Generator, voice: Voice | None = None) -> None:
         self._scenario = scenario
-        self._rng = rng
         self._persona = scenario.persona
-        register = load("personas")["registers"][self._persona["register"]]
-        self._lower: bool = register["lower"]
-        self._manner: dict[str, list[str]] = register[scenario.split]
-        self._disclosed: set[str] = set() if scenario.vague else {"problem"}
-        self._empathy = 0
-        self._pleaded = False
+        self._speaker = Speaker(scenario.persona, scenario.split, rng)
+        self._voice = voice
+        self._temper = Temper(scenario.persona)
+        self._tactics = Tactics(scenario.attack, scenario.persona, rng)
+        self._facts = Disclosure(scenario, self._temper, self._tactics)
+        self._agenda = deque(scenario.needs)
+        self._matter: Matter | None = Matter(self._agenda.popleft()) if self._agenda else None
+        self._before: Need | None = None
         self._heard: set[str] = set()
-        self.satisfaction: float = self._persona["mood"]
-        self.patience: int = self._persona["patience"]
+        self._history: list[tuple[str, str]] = []
+        self._empathy = 0
+        self._replies = 0
         self.settled = False
         self.left = False
+        self.resolved: list[str] = []
 
-    def opening(self) -> str:
-        """The first message; it names the problem or not, and no other detail."""
-        return self._utter("open", ["vague" if self._scenario.vague else f"problem/{self._scenario.intent}"])
+    @property
+    def satisfaction(self) -> float:
+        """From 0 to 1."""
+        return self._temper.satisfaction
 
-    def react(self, heard: Heard, outcome: Outcome, *, over: bool = False) -> Reaction:
-        """Answer a reply and what it brought about; ``over`` when somebody else has taken the conversation away."""
-        self._feel("wait")
-        self._notice_manners(heard)
-        if outcome.final:
-            return self._conclude(outcome)
-        if outcome.kind in MOOD and outcome.kind != "refused":
-            self._feel(outcome.kind)
-        if over:
-            return Reaction("")
-        if outcome.kind == "refused":
-            return self._take_refusal(heard)
-        answers, disclosed = self._answers(heard)
-        if disclosed:
-            self._feel("detail", len(disclosed))
+    @property
+    def patience(self) -> float:
+        """Needless turns that they still bear."""
+        return self._temper.patience
+
+    @property
+    def open_need(self) -> Need | None:
+        """What they are about now; ``None`` when all is resolved."""
+        return self._matter.need if self._matter else None
+
+    @property
+    def stated(self) -> bool:
+        """Whether the agent has been told what the open need is about."""
+        return self._matter is None or self._matter.stated
+
+    @property
+    def disclosed(self) -> frozenset[str]:
+        """Slots given so far for the open need, and of name, email and postcode those given at all."""
+        return frozenset(self._facts.identity) | frozenset(self._matter.given if self._matter else ())
+
+    @property
+    def history(self) -> tuple[tuple[str, str], ...]:
+        """What was said so far, as (``"agent"`` or ``"customer"``, text)."""
+        return tuple(self._history)
+
+    def open(self) -> Said:
+        """The first message."""
+        matter = self._matter
+        assert matter is not None, "a customer without needs doesn't write"
+        lines = self._tactics.opening()
+        disclosure = matter.need.details.get("opening", self._persona["disclosure"])
+        if disclosure == "vague":
+            return self._say([*lines, Line("vague")], place="open")
+        lines += self._state(names_it=disclosure != "plain")
+        if disclosure in ("open", "full"):
+            lines += self._facts.volunteer(matter, "order", "item", "wish", "variant", "address", "payment")
+        if disclosure == "full" and matter.need.then is None:  # else they might be served before they have changed their mind
+            lines += self._facts.volunteer(matter, "name", "postcode")
+        return self._say(lines, place="open")
+
+    def wait(self, result_ok: bool = True) -> None:
+        """Wait while the agent uses a tool, whether that goes well or not."""
+        self._temper.wait()
+
+    def react(self, reading: Reading, text: str) -> Said:
+        """Answer a reply.
+
+        Args:
+            reading: what was understood of it.
+            text: the reply itself, for words that no reading keeps.
+        """
+        self._history.append(("agent", text))
+        matter = self._matter
+        if matter is None or self.settled or self.left:
+            return Said("")
+        self._replies += 1
+        self._notice_manners(reading, text)
+        if reading.silent:
+            return self._bear("hello", matter)
+        if not matter.stated:
+            return self._explain(reading, matter)
+        if matter.need.then and reading.understood:
+            return self._change_goal(reading, matter)
+        remarks = self._facts.correct(reading, matter)
+        proving = "identity" in reading.values("reason") and self._facts.can_still_prove()
+        answers, useful = self._facts.answers(reading, matter)
+        verdict = Verdict() if proving else judge(matter, reading, text, insist=self._persona["insist"])
+        for feeling in verdict.feelings:
+            self._temper.feel(feeling)
+        if "wait" in reading.acts:
+            self._temper.wait()
+        if verdict.resolved and not any(line.act in ("correct/order", "correct/address") for line in remarks):
+            return self._conclude(verdict.resolved)
+        if "rude" in reading.acts:
+            return self._bear("offended", matter, turns=2.0, lines=answers)
+        if useful or verdict.useful:
+            matter.nudges = 0
+            self._temper.advance()
+        elif not reading.understood:
+            return self._bear("confused", matter, turns=1.0 if matter.nudges else 0.5)  # everybody may be misunderstood once
+        elif not remarks and "wait" not in reading.acts and (self._replies > 1 or set(reading.acts) - {"greet"}):
+            matter.nudges += 1
+            self._temper.waste()
+            if self._temper.spent:
+                return self._leave()
+        lines = [] if verdict.idle and (answers or remarks) else self._lines(verdict, matter)
+        lines = [*remarks, *lines, *answers] or [Line("nudge")]
+        willing = lines[0].act in _WILLING or lines[0].act.startswith("answer/")
+        return self._say([*self._tactics.aside(), *lines], place="lead" if willing else "")
+
+    # What they say about their needs.
+
+    def _state(self, names_it: bool = False) -> list[Line]:
+        """Say what the open need is about; ``names_it`` puts the item into words where there are such."""
+        matter = self._matter
+        assert matter is not None
+        need, matter.stated = matter.need, True
+        is_other = self._before is not None and need.order not in (self._before.order, "")  # else it would be taken for the same order
+        act, values = statement(need)
+        if (names_it or is_other) and "item" in values and can_name(act, self._scenario.split, "item"):
+            matter.given["item"] = values["item"]
+            lines = [Line(act, values, {"item": values["item"]}, must="item")]
         else:
-            self._feel("needless")
-            self.patience -= 2 if "rude" in heard.acts else 1
-            if not heard.understood and not heard.silent:
-                self._feel("not_understood")
-        if self.patience < 0 or self.satisfaction < MIN_SATISFACTION:
-            self.left = True
-            return Reaction(self._utter("", ["leave"]))
-        remark = self._remark(heard, outcome, bool(answers))
-        willing = answers and not remark and "again" not in answers
-        return Reaction(self._utter("lead" if willing else "", [*remark, *answers]), disclosed, bool(disclosed))
+            lines = [Line(act, values)]
+        matter.given["problem"] = act
+        if need.intent in _INHERENT and need.wish == need.intent:
+            matter.given["wish"] = need.wish
+        if is_other:
+            lines += (
+                [Line("about_order", {"order": self._facts.give(matter, "order")})]
+                if "order" in need.knows
+                else [*self._facts.volunteer(matter, "item"), Line("other_order")]
+            )
+        self._before = need
+        if not self._agenda:
+            for line in self._tactics.claim(need):
+                lines.append(line)
+                matter.given.update(line.slots)
+        return lines
 
-    def _notice_manners(self, heard: Heard) -> None:
-        if "empathise" in heard.acts:
-            self._empathy += 1
-            self._feel(("first_empathy", "second_empathy", "hollow_empathy")[min(self._empathy, 3) - 1])
-        if "rude" in heard.acts:
-            self._feel("rude")
-        if len(heard.text) > LONG:
-            self._feel("long")
-        if heard.text and heard.text in self._heard:
-            self._feel("parrot")
-        self._heard.add(heard.text)
-        if len(heard.asks) > MAX_ANSWERS:
-            self._feel("too_many_questions")
+    def _explain(self, reading: Reading, matter: Matter) -> Said:
+        """Say what it is about after a vague opening, whatever the reply was."""
+        if not self._tactics.silent_about("problem"):
+            lines = self._state()
+            answers, _ = self._facts.answers(reading, matter, but=("problem", "wish"))
+            return self._say([*self._tactics.aside(), *lines, *answers], place="lead", given={"problem": matter.given["problem"]})
+        return self._say([Line("evade")])
 
-    def _conclude(self, outcome: Outcome) -> Reaction:
-        if outcome.kind == "done":
-            self.settled = True
-            self.satisfaction += RELIEF * (1 - self.satisfaction)
-            return Reaction(self._utter("", ["handed_over" if outcome.operation == "hand_over" else "thanks"]), useful=True)
-        if outcome.kind == "passed_on":
-            self._feel("passed_on")
-            return Reaction(self._utter("", ["handed_over"]))
-        pleased = self._scenario.intent in ("late", "damaged", "wrong_item", "refund", "exchange")
-        if outcome.kind == "misinformed" or (pleased and outcome.operation in ("refund", "replacement")):
-            return Reaction(self._utter("", ["thanks"]))
-        self._feel("wrong_done")
-        return Reaction(self._utter("", ["not_wanted"]))
+    def _change_goal(self, reading: Reading, matter: Matter) -> Said:
+        """Want something else after all."""
+        answers, _ = self._facts.answers(reading, matter, but=("problem", "wish", "evidence", "variant", "address", "payment"))
+        matter.change()
+        kept = {slot: value for slot, value in matter.given.items() if slot in ("order", "item") and matter.need.knows.get(slot) == value}
+        matter.given = kept
+        self._temper.advance()
+        return self._say([Line("change"), *self._state(), *answers])
 
-    def _take_refusal(self, heard: Heard) -> Reaction:
-        if self._persona["pushy"] and not self._pleaded:
-            self._pleaded = True
-            return Reaction(self._utter("", ["plead"]), useful=True)
-        if "empathise" in heard.acts:
-            self._feel("refused")
-        self.settled = True
-        return Reaction(self._utter("", ["resigned"]), useful=True)
+    def _conclude(self, how: str) -> Said:
+        """Close a matter, and go on to the next one or go."""
+        self.resolved.append(how)
+        self._temper.relieve(ACCEPTANCE if how == "refused" else RELIEF)
+        if how == "handed_over":
+            self._agenda.clear()
+        closing = [Line(_CLOSING[how])]
+        self._facts.waiting.clear()
+        self._tactics.next_matter()
+        if not self._agenda:
+            self._matter, self.settled = None, True
+            return self._say(closing if how == "handed_over" else [*closing, Line("bye")])
+        self._matter = matter = Matter(self._agenda.popleft())
+        lines = [*closing, Line("next"), *self._state()]
+        while matter.need.then is not None:  # by now the agent knows enough to act at once, so they change their mind in the same breath
+            matter.change()
+            matter.given.clear()
+            lines += [Line("change"), *self._state()]
+        return self._say(lines)
 
-    def _answers(self, heard: Heard) -> tuple[list[str], tuple[str, ...]]:
-        """The acts that answer the questions of a reply, and the details they give for the first time."""
-        acts: list[str] = []
-        given: list[str] = []
-        for asked in heard.asks[:MAX_ANSWERS]:
-            detail = self._meant(asked, given)
-            if detail is None:
-                acts.append("nothing_more")
-            elif detail in given:
-                continue
-            elif detail in self._disclosed:
-                if asked == "problem" and len(heard.asks) > 1:
-                    continue  # "your order number, so that I can see what happened?"
-                if asked != "wish":
-                    if "again" not in acts:
-                        acts.append("again")
-                    self._feel("repeated_question")
-                acts.append(self._act_of(detail))
+    def _lines(self, verdict: Verdict, matter: Matter) -> list[Line]:
+        """Words for a verdict's acts."""
+        lines: list[Line] = []
+        for act in verdict.acts:
+            if act == "wish":
+                lines.append(self._facts.wish(matter))
+            elif act == "protest":
+                lines += self._tactics.claim(matter.need, insisting=True) or [Line("protest")]
+            elif act.startswith("wish/"):
+                matter.given["wish"] = act.removeprefix("wish/")
+                lines.append(Line(act, slots={"wish": matter.given["wish"]}))
             else:
-                given.append(detail)
-                acts.append(self._act_of(detail))
-        self._disclosed.update(given)
-        return acts, tuple(given)
+                lines.append(Line(act))
+        if matter.nudges > 1 and verdict.idle and "order" in matter.given:  # in case that it was forgotten
+            lines.append(Line("answer/order", {"order": self._facts.give(matter, "order")}))
+        return lines
 
-    def _meant(self, asked: str, given: list[str]) -> str | None:
-        """The detail that a question gets at; ``None`` when it has nothing to do with the matter."""
-        has_evidence = self._scenario.intent in ("damaged", "wrong_item")
-        if asked in ("problem", "wish", "evidence") and "problem" not in self._disclosed and "problem" not in given:
-            return "problem"
-        if asked == "evidence" or (asked == "problem" and has_evidence and "evidence" not in self._disclosed and "problem" not in given):
-            return "evidence" if has_evidence else None
-        if asked == "address" and self._scenario.intent != "address":
-            return None
-        return "problem" if asked == "wish" else asked
+    # Moods.
 
-    def _act_of(self, detail: str) -> str:
-        if detail == "problem":
-            return f"problem/{self._scenario.intent}"
-        if detail == "evidence":
-            return "damage" if self._scenario.intent == "damaged" else "received"
-        return detail
+    def _notice_manners(self, reading: Reading, text: str) -> None:
+        self._temper.feel("turn")
+        if "empathise" in reading.acts:
+            self._empathy += 1
+            self._temper.feel(("first_empathy", "second_empathy", "hollow_empathy")[min(self._empathy, 3) - 1])
+        if "rude" in reading.acts:
+            self._temper.feel("rude")
+        if reading.words > LONG:
+            self._temper.feel("long")
+        if reading.words > 2 and text in self._heard:
+            self._temper.feel("parrot")
+        self._heard.add(text)
 
-    def _remark(self, heard: Heard, outcome: Outcome, answering: bool) -> list[str]:
-        """What they say besides answering questions."""
-        if "rude" in heard.acts:
-            return ["offended"]
-        remarks = {"contradiction": "which", "wrongly_refused": "protest", "no_reason": "why", "not_enough": "not_enough"}
-        if outcome.kind in remarks:
-            return [remarks[outcome.kind]]
-        if answering:
-            return []
-        if self._pleaded:
-            return ["plead"]
-        if heard.silent:
-            return ["silence"]
-        return ["nudge" if heard.understood else "confused"]
+    def _bear(self, act: str, matter: Matter, turns: float = 1.0, lines: list[Line] | None = None) -> Said:
+        """Say that a reply was none, unless it was one too many."""
+        if act == "confused":
+            self._temper.feel("not_understood")
+        self._temper.waste(turns)
+        matter.nudges += 1
+        if self._temper.spent:
+            return self._leave()
+        again = [self._facts.wish(matter)] if act == "confused" and matter.nudges > 1 and matter.stated else []
+        return self._say([Line(act), *again, *(lines or ())])
 
-    def _feel(self, cause: str, times: int = 1) -> None:
-        change = MOOD[cause] * times
-        if change < 0:
-            change *= self._persona["temper"]
-        self.satisfaction = min(1.0, max(0.0, self.satisfaction + change))
+    def _leave(self) -> Said:
+        self.left = True
+        return self._say([Line("leave")])
 
-    def _utter(self, place: str, acts: list[str]) -> str:
-        """Word some acts in the persona's manner; ``place`` says which words may go before: ``"open"``, ``"lead"`` or none."""
-        sentences = [self._word(act) for act in acts]
-        before = pick(self._rng, self._manner[place]) if place else ""
-        after = pick(self._rng, self._manner["tail"]) if place else ""
-        if before.endswith(","):
-            first = sentences[0]
-            keep = first.startswith(("I ", "I'", *map(str, range(10)))) or first[:2].isupper()
-            sentences[0] = first if keep else first[0].lower() + first[1:]
-        return " ".join(part for part in (before, *sentences, after) if part)
+    # Words.
 
-    def _word(self, act: str) -> str:
-        template = pick(self._rng, wordings(act, self._scenario.split))
-        return (template.lower() if self._lower else template).format_map(self._scenario.slots)
+    def _say(self, lines: list[Line], place: str = "", given: Mapping[str, str] | None = None) -> Said:
+        slots = dict(given or {})
+        for line in lines:
+            if line.act.startswith("state/"):
+                slots["problem"] = line.act
+            if line.act == "about_order":
+                slots["order"] = line.values["order"]
+            slots.update(line.slots)
+        if self._matter is not None and "problem" in slots and self._matter.given.get("wish"):
+            slots.setdefault("wish", self._matter.given["wish"])
+        if (order := slots.get("order")) and self._matter is not None and order == self._matter.need.knows.get("order"):
+            self._matter.given.setdefault("order", order)
+        text = self._speaker.say(lines, place)
+        acts = tuple(line.act for line in lines)
+        if self._voice is not None:
+            text = checked(self._voice.say(acts, slots, self.history, self._persona, text), slots, text, acts)
+        self._history.append(("customer", text))
+        return Said(text, acts, slots)

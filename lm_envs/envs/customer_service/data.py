@@ -1,25 +1,28 @@
 """Loads the family's data files and refuses what is malformed, once a process.
 
-`shop.json`      goods, people, places, company rules and system prompts
-`personas.json`  customers' characters and the registers they speak in
-`customer.json`  what customers say, by act and split
-`agent.json`     how a service agent words an act
-`acts.json`      the patterns by which a reply is understood
+`products.json`  goods, their variants, prices and usual faults
+`articles.json`  the knowledge base
+`rules.json`     the company's rules, as the agent reads them
+`people.json`    names, streets, towns and how customers write
+`prompts.json`   system prompts by split
+
+Other modules have files of their own, and check them by :func:`load_checked`.
 """
 
 from __future__ import annotations
 
 import json
-import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from lm_envs.types import SPLITS, Split
+from lm_envs.types import SPLITS
 
-SLOTS = frozenset({"item", "variant", "flaw", "other", "order", "postcode", "address", "price", "date", "window", "shop", "overdue"})
-MIN_WORDINGS = {"train": 6, "test": 4}
+MIN_PRODUCTS, MIN_VARIANTS, MIN_ARTICLES, MIN_RULES, MIN_PROMPTS = 40, 150, 30, 20, 2
+SEVERITIES = ("critical", "minor")
+NUMBERS = frozenset({"window", "lost", "refund_days", "silver", "gold"})
+"""What rules' texts may name in braces: the fields of ``shop.Policy``."""
 
 
 class DataError(ValueError):
@@ -27,78 +30,131 @@ class DataError(ValueError):
 
 
 @cache
-def load(name: str) -> dict[str, Any]:
-    """One data file, checked. Callers must not change what they get.
+def load(name: str) -> Any:
+    """One of the files listed above, checked. Callers must not change what they get.
 
     Raises:
-        DataError: when an entry is missing, repeated across splits, too short or has an unknown slot.
+        DataError: when an entry is missing, repeated, too short or refers to what isn't there.
+    """
+    return load_checked(name, _CHECKS[name])
+
+
+@cache
+def load_checked(name: str, check: Callable[[Any], None]) -> Any:
+    """``data/<name>.json``, once ``check`` has had no objection. Callers must not change what they get.
+
+    Args:
+        name: may lead into a folder: ``"personas/patient"``.
+        check: raises :class:`DataError` for what is malformed.
     """
     data = json.loads((files(__package__) / "data" / f"{name}.json").read_text("utf-8"))
-    _CHECKS[name](data)
-    return data  # type: ignore[no-any-return]
+    check(data)
+    return data
 
 
-def wordings(act: str, split: Split) -> list[str]:
-    """The templates of a customer's act; problems are acts named ``problem/<intent>``."""
-    group, _, intent = act.partition("/")
-    customer = load("customer")
-    return customer["problem"][intent][split] if intent else customer["say"][group][split]  # type: ignore[no-any-return]
+@cache
+def names(folder: str) -> tuple[str, ...]:
+    """Names, for :func:`load_checked`, of the JSON files of a folder under ``data``, sorted."""
+    found = (files(__package__) / "data" / folder).iterdir()
+    return tuple(sorted(f"{folder}/{file.name.removesuffix('.json')}" for file in found if file.name.endswith(".json")))
 
 
-def _check_customer(data: Mapping[str, Any]) -> None:
-    for group, acts in data.items():
-        for act, by_split in acts.items():
-            where = f"customer.json: {group}.{act}"
+def require(condition: object, where: str, what: str) -> None:
+    """Raise a :class:`DataError` that says where and what, unless ``condition`` holds."""
+    if not condition:
+        raise DataError(f"{where}: {what}")
+
+
+def _check_products(data: Mapping[str, Any]) -> None:
+    products = data["products"]
+    _distinct("products.json: products", (product["id"] for product in products))
+    _distinct("products.json: variants", (variant["id"] for product in products for variant in product["variants"]))
+    require(len(products) >= MIN_PRODUCTS, "products.json", f"fewer than {MIN_PRODUCTS} products")
+    require(sum(len(product["variants"]) for product in products) >= MIN_VARIANTS, "products.json", f"fewer than {MIN_VARIANTS} variants")
+    articles = {article["id"] for article in load("articles")["articles"]}
+    for product in products:
+        where = f"products.json: {product['id']}"
+        require(product["category"] in data["categories"], where, f"unknown category {product['category']!r}")
+        require(product["warranty"] > 0 and product["faults"], where, "needs a warranty and faults")
+        require(len(product["variants"]) >= 2, where, "needs two variants or more")
+        require(set(product["articles"]) <= articles, where, f"unknown articles {sorted(set(product['articles']) - articles)}")
+        for variant in product["variants"]:
+            require(variant["id"].startswith(f"{product['id']}-"), where, f"{variant['id']!r} doesn't start with the product's id")
+            require(
+                _is_money(variant["price"]) and variant["stock"] >= 0, where, f"{variant['id']!r} needs a price like '29.00', and a stock"
+            )
+
+
+def _check_articles(data: Mapping[str, Any]) -> None:
+    articles = data["articles"]
+    _distinct("articles.json", (article["id"] for article in articles))
+    _distinct("articles.json: marks", (mark for article in articles for mark in article["marks"]))
+    require(len(articles) >= MIN_ARTICLES, "articles.json", f"fewer than {MIN_ARTICLES} articles")
+    for article in articles:
+        where = f"articles.json: {article['id']}"
+        require(article["title"] and article["steps"] and article["keywords"], where, "needs a title, steps and keywords")
+        require(len(article["body"].split()) <= 60, where, "has more than 60 words")
+        require(3 <= len(article["marks"]) <= 6, where, "needs 3 to 6 marks")
+        told = " ".join(article["steps"]).lower()
+        for mark in article["marks"]:
+            require(mark == mark.lower() and mark in told, where, f"no step holds the mark {mark!r}")
+
+
+def _check_rules(data: Mapping[str, Any]) -> None:
+    rules = data["rules"]
+    _distinct("rules.json", (rule["id"] for rule in rules))
+    require(len(rules) >= MIN_RULES, "rules.json", f"fewer than {MIN_RULES} rules")
+    for rule in rules:
+        where = f"rules.json: {rule['id']}"
+        require(rule["severity"] in SEVERITIES, where, f"severity must be one of {', '.join(SEVERITIES)}")
+        require(rule["text"], where, "needs a text")
+        for text in (rule["text"], rule["compact"]):
+            _fill(where, text, dict.fromkeys(NUMBERS, 1))
+
+
+def _check_people(data: Mapping[str, Any]) -> None:
+    require(len(data["names"]) >= 6, "people.json: names", "fewer than 6 groups")
+    for group, by_part in data["names"].items():
+        require(len(by_part["first"]) >= 8 and len(by_part["last"]) >= 8, f"people.json: {group}", "fewer than 8 first or last names")
+    for part, least in (("streets", 20), ("towns", 12), ("domains", 4), ("shops", 8), ("dialects", 3)):
+        require(len(data[part]) >= least, f"people.json: {part}", f"fewer than {least}")
+    require(all(town["name"] and town["area"].isalpha() for town in data["towns"]), "people.json: towns", "need a name and a postal area")
+
+
+def _check_prompts(data: Mapping[str, Any]) -> None:
+    for style, parts in data.items():
+        for part, by_split in parts.items():
+            where = f"prompts.json: {style}.{part}"
             for split in SPLITS:
-                if len(set(by_split[split])) < MIN_WORDINGS[split]:
-                    raise DataError(f"{where}: fewer than {MIN_WORDINGS[split]} wordings for {split}")
-                _check_slots(where, by_split[split])
-            if shared := set(by_split["train"]) & set(by_split["test"]):
-                raise DataError(f"{where}: in both splits: {sorted(shared)}")
+                require(len(set(by_split[split])) >= MIN_PROMPTS, where, f"fewer than {MIN_PROMPTS} wordings for {split}")
+                for text in by_split[split]:
+                    _fill(where, text, {"shop": "", "tools": "", "rules": ""})
+            require(not set(by_split["train"]) & set(by_split["test"]), where, "a wording is in both splits")
 
 
-def _check_agent(data: Mapping[str, Any]) -> None:
-    for act, templates in data.items():
-        if len(set(templates)) < MIN_WORDINGS["train"]:
-            raise DataError(f"agent.json: {act}: fewer than {MIN_WORDINGS['train']} wordings")
-        _check_slots(f"agent.json: {act}", templates)
+def _fill(where: str, text: str, values: Mapping[str, Any]) -> None:
+    try:
+        text.format_map(values)
+    except (KeyError, ValueError, IndexError) as error:
+        raise DataError(f"{where}: {text!r} names what isn't known ({error}); known: {', '.join(sorted(values))}") from None
 
 
-def _check_personas(data: Mapping[str, Any]) -> None:
-    names = [persona["name"] for persona in data["personas"]]
-    if len(set(names)) < len(names):
-        raise DataError("personas.json: two personas have the same name")
-    for persona in data["personas"]:
-        where = f"personas.json: {persona['name']}"
-        if persona["register"] not in data["registers"] or persona["split"] not in SPLITS:
-            raise DataError(f"{where}: unknown register or split")
-        if not (0 < persona["mood"] < 1 and 0 <= persona["vague"] <= 1 and persona["patience"] >= 1 and persona["temper"] > 0):
-            raise DataError(f"{where}: mood and vague are shares, patience is at least 1, temper is positive")
-    for split in SPLITS:
-        if not any(persona["split"] == split for persona in data["personas"]):
-            raise DataError(f"personas.json: nobody in {split}")
+def _distinct(where: str, ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in ids:
+        require(name not in seen, where, f"{name!r} comes twice")
+        seen.add(name)
 
 
-def _check_shop(data: Mapping[str, Any]) -> None:
-    for product in data["products"]:
-        if not {"name", "price", "variant", "flaws"} <= product.keys() or product["price"] <= 0 or not product["flaws"]:
-            raise DataError(f"shop.json: product {product.get('name')!r} needs a name, a positive price, a variant and flaws")
-    for split in SPLITS:
-        _check_slots("shop.json: prompts", data["prompts"][split])
-    if set(data["prompts"]["train"]) & set(data["prompts"]["test"]):
-        raise DataError("shop.json: a prompt is in both splits")
+def _is_money(text: str) -> bool:
+    pounds, point, pence = text.partition(".")
+    return bool(point) and pounds.isdigit() and len(pence) == 2 and pence.isdigit() and int(pounds + pence) > 0
 
 
-def _check_acts(data: Mapping[str, Any]) -> None:
-    if len(data["months"]) != 12:
-        raise DataError("acts.json: months needs twelve lists of names")
-
-
-def _check_slots(where: str, templates: Iterable[str]) -> None:
-    for template in templates:
-        for _, slot, _, _ in string.Formatter().parse(template):
-            if slot is not None and slot not in SLOTS:
-                raise DataError(f"{where}: unknown slot {slot!r} in {template!r}; known: {', '.join(sorted(SLOTS))}")
-
-
-_CHECKS = {"customer": _check_customer, "agent": _check_agent, "personas": _check_personas, "shop": _check_shop, "acts": _check_acts}
+_CHECKS: dict[str, Callable[[Any], None]] = {
+    "products": _check_products,
+    "articles": _check_articles,
+    "rules": _check_rules,
+    "people": _check_people,
+    "prompts": _check_prompts,
+}

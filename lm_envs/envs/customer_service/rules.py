@@ -1,99 +1,75 @@
-"""Company rules: what a customer is entitled to, and what speaks against an operation."""
+"""The company's rules as predicates over the record of an episode.
+
+    rulebook = Rulebook()
+    for violation in rulebook.check(record, record.call(toolbox, call)): ...
+
+The rules' texts are in `rules.json`, their predicates in :mod:`rules_for_calls` and :mod:`rules_for_texts`. Each predicate judges one
+kind of event, right after it; a rule that several events break is broken several times. A call that a tool refused changed nothing, so
+most predicates look only at calls that went through.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from lm_envs.envs.customer_service.shop import OPERATIONS, Order
-
-INTENTS = ("status", "late", "damaged", "wrong_item", "refund", "exchange", "cancel", "address")
-DETAILS = ("problem", "order", "postcode", "evidence", "address")
-REMEDIES = (*OPERATIONS, "inform_date", "refuse_window", "refuse_shipped", "hand_over")
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The rules that differ between shops.
-
-    Attributes:
-        window: days after delivery within which goods may be returned.
-        overdue: days after the promised date from which a parcel counts as lost.
-    """
-
-    window: int
-    overdue: int
+from lm_envs.envs.customer_service import rules_for_calls, rules_for_texts  # noqa: F401  (they register their predicates)
+from lm_envs.envs.customer_service.data import load, require
+from lm_envs.envs.customer_service.predicates import PREDICATES
+from lm_envs.envs.customer_service.record import OPERATION_OF, Event, Record
 
 
-def entitlement(intent: str, order: Order, in_stock: bool, policy: Policy) -> str:
-    """The remedy that the rules give the holder of an order, identity apart; one of :data:`REMEDIES`."""
-    another = "replacement" if in_stock else "refund"
-    if intent in ("damaged", "wrong_item"):
-        return another
-    if intent in ("refund", "exchange"):
-        if order.days_since_delivery is None or order.days_since_delivery > policy.window:
-            return "refuse_window"
-        return "refund" if intent == "refund" else another
-    if intent in ("cancel", "address"):
-        if order.status != "packed":
-            return "refuse_shipped"
-        return "cancel" if intent == "cancel" else "change_address"
-    return another if order.days_late >= policy.overdue else "inform_date"
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken rule: its id, ``"critical"`` or ``"minor"``, and the index of the event that broke it."""
+
+    rule: str
+    severity: str
+    index: int
+
+    @property
+    def critical(self) -> bool:
+        """Whether the episode has failed by it."""
+        return self.severity == "critical"
 
 
-def remedy(intent: str, order: Order, in_stock: bool, policy: Policy, identified: bool) -> str:
-    """What must happen in the end: the entitlement, or a hand-over where a change is due to somebody who cannot show who they are."""
-    due = entitlement(intent, order, in_stock, policy)
-    return "hand_over" if due in OPERATIONS and not identified else due
-
-
-def needed_details(intent: str, due: str) -> tuple[str, ...]:
-    """What an agent has to learn from the customer before the remedy; a subset of :data:`DETAILS` in that order."""
-    needed = {"problem", "order"}
-    if due in OPERATIONS or due == "hand_over":
-        needed.add("postcode")
-    if intent in ("damaged", "wrong_item") and due != "hand_over":
-        needed.add("evidence")
-    if due == "change_address":
-        needed.add("address")
-    return tuple(detail for detail in DETAILS if detail in needed)
-
-
-def breach(
-    operation: str, intent: str, order: Order, in_stock: bool, policy: Policy, known: Collection[str], identified: bool
-) -> str | None:
-    """The rule that an operation would break now, or ``None``.
+class Rulebook:
+    """Judges events by all rules, or by some.
 
     Args:
-        operation: one of :data:`OPERATIONS`.
-        intent: what the customer came for.
-        order: the order as it stands.
-        in_stock: whether another one can be sent.
-        policy: the shop's rules.
-        known: the details that the agent has learnt.
-        identified: whether the postcode matches; only meaningful when it is known.
+        rules: ids; by default all.
+
+    Raises:
+        ValueError: for an unknown id.
     """
-    if not identified or not {"problem", "order", "postcode"} <= set(known):
-        return "unverified"
-    if intent in ("damaged", "wrong_item") and "evidence" not in known:
-        return "no_evidence"
-    if operation == "change_address" and "address" not in known:
-        return "no_address"
-    if operation in ("cancel", "change_address") and order.status != "packed":
-        return "already_shipped"
-    if operation == "replacement" and not in_stock:
-        return "sold_out"
-    due = entitlement(intent, order, in_stock, policy)
-    if due == operation:
-        return None
-    return "outside_window" if due == "refuse_window" else "wrong_remedy"
+
+    def __init__(self, rules: tuple[str, ...] | None = None) -> None:
+        known = rule_ids()
+        if unknown := [rule for rule in rules or () if rule not in known]:
+            raise ValueError(f"unknown rule {unknown[0]!r}; known: {', '.join(known)}")
+        predicates = {rule for by_rule in PREDICATES.values() for rule in by_rule}
+        require(predicates == set(known), "rules.json", f"rules and predicates differ: {sorted(predicates ^ set(known))}")
+        chosen = known if rules is None else rules
+        self.severities = {rule["id"]: rule["severity"] for rule in load("rules")["rules"] if rule["id"] in chosen}
+        self._by_kind = {
+            kind: [(rule, predicate) for rule, predicate in by_rule.items() if rule in self.severities]
+            for kind, by_rule in PREDICATES.items()
+        }
+
+    def check(self, record: Record, event: Event) -> list[Violation]:
+        """The rules that an event breaks. Call it once for each event, right after it was recorded."""
+        kind: str = event.kind
+        if kind == "call" and event.result is not None and event.result.name in OPERATION_OF:
+            kind = "change" if event.result.ok else "failed"
+        violations = [
+            Violation(rule, self.severities[rule], event.index)
+            for rule, predicate in self._by_kind.get(kind, ())
+            if predicate(record, event)
+        ]
+        if kind == "text":
+            record.told(event)
+        return violations
 
 
-# Breaches that the shop's system catches; the others are carried out, as a careless agent's are.
-BLOCKED = {
-    "unverified": "customer not verified",
-    "no_evidence": "say what is wrong with it first",
-    "no_address": "no new address",
-    "already_shipped": "order has left",
-    "sold_out": "sold out",
-}
+def rule_ids() -> tuple[str, ...]:
+    """All rules, in the order of their file."""
+    return tuple(rule["id"] for rule in load("rules")["rules"])

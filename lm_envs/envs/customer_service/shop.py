@@ -1,128 +1,327 @@
-"""The shop's books: customers, stock, orders and their life cycle. What is recorded here is what happened."""
+"""The shop's books: customers, orders, stock, tickets.
+
+Money is whole pence here, and text such as "29.00" wherever somebody reads it. Only operations of :mod:`tools` change the books.
+"""
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# An order's life: a state, and the states that may follow.
-LIFE_CYCLE: dict[str, tuple[str, ...]] = {
-    "packed": ("shipped", "cancelled", "refunded"),
-    "shipped": ("delivered", "replaced", "refunded"),
-    "delivered": ("replaced", "refunded"),
-    "cancelled": (),
-    "replaced": (),
-    "refunded": (),
-}
-OPERATIONS = ("refund", "replacement", "cancel", "change_address")
+from lm_envs.envs.customer_service.catalogue import Catalogue, Product, catalogue, money
+
+ORDER_STATUSES = ("pending", "processed", "shipped", "delivered", "returned", "cancelled")
+LINE_STATUSES = ("ordered", "returned", "refunded", "exchanged")
+TIERS = ("standard", "silver", "gold")
+TOPICS = ("billing", "delivery", "technical", "complaint", "other")
+"""What a ticket can be about."""
+
+MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+DAYS_A_MONTH = 30  # for warranties, so that they can be checked with the days since delivery
 
 
-class ShopError(Exception):
-    """The books do not allow an operation; the message says why, in words for the agent."""
-
-
-@dataclass(frozen=True)
-class Customer:
-    """A customer on file."""
-
-    name: str
-    postcode: str
-
-
-@dataclass
-class Order:
-    """One order of one product.
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Numbers in which shops differ.
 
     Attributes:
-        number: four digits, as text.
-        customer: key into :attr:`Shop.customers`.
-        product: key into :attr:`Shop.stock`.
-        price: whole pounds.
-        status: a state of :data:`LIFE_CYCLE`.
+        window: days after delivery within which goods can be returned.
+        lost: days after the due date from which a parcel counts as lost.
+        refund_days: days until a refund arrives.
+        silver: points from which a customer is silver.
+        gold: points from which a customer is gold.
+    """
+
+    window: int = 30
+    lost: int = 7
+    refund_days: int = 5
+    silver: int = 500
+    gold: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A means of payment on an account: id ``"P1"``, label ``"card ending 4821"``."""
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An account. No tool changes it."""
+
+    id: str
+    name: str
+    email: str
+    postcode: str
+    address: str
+    tier: str = "standard"
+    points: int = 0
+    payments: Mapping[str, Payment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An entry on an order's bill: ``Charge("delivery", 390)``."""
+
+    label: str
+    amount: int
+
+
+@dataclass(slots=True)
+class Line:
+    """A line of an order.
+
+    Attributes:
+        id: ``"1"``.
+        product: a product's id.
+        variant: a variant's id.
+        quantity: pieces.
+        price: pence for the whole line.
+        status: one of :data:`LINE_STATUSES`.
+        refunded: pence paid back for it.
+    """
+
+    id: str
+    product: str
+    variant: str
+    quantity: int
+    price: int
+    status: str = "ordered"
+    refunded: int = 0
+
+    @property
+    def owed(self) -> int:
+        """Pence that a refund of the line would have to pay."""
+        return max(0, self.price - self.refunded)
+
+    def copy(self) -> Line:
+        """A line of its own."""
+        return Line(self.id, self.product, self.variant, self.quantity, self.price, self.status, self.refunded)
+
+
+@dataclass(slots=True)
+class Order:
+    """An order.
+
+    Attributes:
+        number: digits, ``"4411"``.
+        customer: the owner's id.
+        lines: in order.
+        status: one of :data:`ORDER_STATUSES`.
+        placed: the day it was placed.
+        due: the day it is, or was, to arrive.
+        delivered: the day it arrived, if it did.
         address: where it goes.
-        due: (day, month) on which the parcel is, or now is, expected; ``None`` once delivered.
-        days_late: days since the first promised date, 0 when on time.
-        days_since_delivery: ``None`` until delivered.
+        payment: id of a means of payment of the owner.
+        refunded: pence paid back in all.
+        charges: what was charged; by default the goods' prices.
     """
 
     number: str
     customer: str
-    product: str
-    price: int
+    lines: list[Line]
     status: str
+    placed: datetime.date
+    due: datetime.date
+    delivered: datetime.date | None
     address: str
-    due: tuple[int, str] | None = None
-    days_late: int = 0
-    days_since_delivery: int | None = None
+    payment: str
+    refunded: int = 0
+    charges: tuple[Charge, ...] = ()
+
+    @property
+    def goods(self) -> int:
+        """Pence for all lines."""
+        return sum(line.price for line in self.lines)
+
+    @property
+    def paid(self) -> int:
+        """Pence charged in all."""
+        return sum(charge.amount for charge in self.charges) if self.charges else self.goods
+
+    def line(self, line_id: str) -> Line | None:
+        """A line by its id."""
+        return next((line for line in self.lines if line.id == line_id), None)
+
+    def copy(self) -> Order:
+        """An order of its own."""
+        return Order(
+            self.number,
+            self.customer,
+            [line.copy() for line in self.lines],
+            self.status,
+            self.placed,
+            self.due,
+            self.delivered,
+            self.address,
+            self.payment,
+            self.refunded,
+            self.charges,
+        )
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A case for another department; topic is one of :data:`TOPICS`."""
+
+    topic: str
+    summary: str
+
+
+@dataclass(slots=True)
 class Shop:
-    """The books."""
+    """The state that tools read and change.
 
-    customers: dict[str, Customer]
-    stock: dict[str, int]
+    Attributes:
+        today: the date of the conversation.
+        customers: by id.
+        orders: by number.
+        stock: by variant, where it differs from the usual one.
+        tickets: opened in this conversation.
+        handover: why the conversation was handed to a person, if it was.
+        policy: the numbers in this shop's rules.
+        catalogue: shared by all shops.
+    """
+
+    today: datetime.date
+    customers: Mapping[str, Customer] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
+    stock: dict[str, int] = field(default_factory=dict)
+    tickets: list[Ticket] = field(default_factory=list)
+    handover: str | None = None
+    policy: Policy = field(default_factory=Policy)
+    catalogue: Catalogue = field(default_factory=catalogue, repr=False)
 
-    def as_dict(self) -> dict[str, dict[str, Any]]:
-        """The books as plain data; ``dataclasses.asdict`` says the same and takes ten times as long."""
+    def copy(self) -> Shop:
+        """Books of their own; what no tool changes is shared."""
+        return Shop(
+            self.today,
+            self.customers,
+            {number: order.copy() for number, order in self.orders.items()},
+            dict(self.stock),
+            list(self.tickets),
+            self.handover,
+            self.policy,
+            self.catalogue,
+        )
+
+    def in_stock(self, variant: str) -> int:
+        """Pieces of a variant."""
+        count = self.stock.get(variant)
+        return self.catalogue.variants[variant].stock if count is None else count
+
+    def orders_of(self, customer: str) -> list[Order]:
+        """A customer's orders."""
+        return [order for order in self.orders.values() if order.customer == customer]
+
+    def days_late(self, order: Order) -> int:
+        """Days since an undelivered order was due; 0 if it isn't late."""
+        return max(0, (self.today - order.due).days) if order.status in ("pending", "processed", "shipped") else 0
+
+    def days_since_delivery(self, order: Order) -> int | None:
+        """Days since delivery, if it was delivered."""
+        return (self.today - order.delivered).days if order.delivered else None
+
+    def is_lost(self, order: Order) -> bool:
+        """Whether a parcel counts as lost."""
+        return order.status == "shipped" and self.days_late(order) >= self.policy.lost
+
+    def in_window(self, order: Order) -> bool:
+        """Whether an order was delivered, and not too long ago to be returned."""
+        days = self.days_since_delivery(order)
+        return days is not None and days <= self.policy.window
+
+    def warranty_days(self, product: Product) -> int:
+        """Days after delivery during which a product is under warranty."""
+        return product.warranty * DAYS_A_MONTH
+
+    def in_warranty(self, order: Order, line: Line) -> bool:
+        """Whether a line's product was delivered, and is still under warranty."""
+        days = self.days_since_delivery(order)
+        return days is not None and days <= self.warranty_days(self.catalogue.products[line.product])
+
+    def effects(self) -> dict[str, Any]:
+        """All that WRITE tools can change, in one form for equal states: JSON-able, whatever the order of events or the spelling.
+
+        What is free text counts by what it is for: tickets by topic, a handover by whether there was one.
+        """
+        variants = self.catalogue.variants
         return {
-            "customers": {name: vars(customer) for name, customer in self.customers.items()},
-            "stock": self.stock,
-            "orders": {number: vars(order) for number, order in self.orders.items()},
+            "orders": {
+                number: {
+                    "status": order.status,
+                    "address": plain(order.address),
+                    "payment": order.payment,
+                    "refunded": order.refunded,
+                    "lines": {line.id: [line.variant, line.quantity, line.status, line.refunded] for line in order.lines},
+                }
+                for number, order in sorted(self.orders.items())
+            },
+            "stock": {variant: count for variant, count in sorted(self.stock.items()) if count != variants[variant].stock},
+            "tickets": sorted(ticket.topic for ticket in self.tickets),
+            "handover": self.handover is not None,
         }
 
-    def in_stock(self, product: str) -> bool:
-        """Whether another one can be sent."""
-        return self.stock[product] > 0
+    def faults(self, before: Shop) -> list[str]:
+        """What can't be, given the books before any number of tool calls; empty as long as the tools are sound."""
+        found = []
+        moved: dict[str, int] = {}
+        for number, order in self.orders.items():
+            old = before.orders.get(number)
+            if old is None:
+                found.append(f"order {number} came from nowhere")
+                continue
+            found += _order_faults(order)
+            if order.status == "cancelled" != old.status:
+                for line in order.lines:
+                    moved[line.variant] = moved.get(line.variant, 0) + line.quantity
+            for line, old_line in zip(order.lines, old.lines, strict=True):
+                if line.status == "exchanged" != old_line.status:
+                    moved[line.variant] = moved.get(line.variant, 0) - line.quantity
+        found += [f"order {number} is gone" for number in before.orders if number not in self.orders]
+        for variant in {*self.stock, *before.stock, *moved}:
+            if self.in_stock(variant) < 0 or self.in_stock(variant) != before.in_stock(variant) + moved.get(variant, 0):
+                found.append(f"stock of {variant} doesn't add up")
+        return found
 
-    def record(self, number: str) -> str:
-        """What an agent may see of an order; the postcode is not among it."""
-        order = self.orders[number]
-        parts = [f"Order {order.number}, {order.customer}: {order.product}, £{order.price}", order.status]
-        if order.days_since_delivery is not None:
-            parts[-1] += f" {order.days_since_delivery} days ago"
-        if order.days_late:
-            parts.append(f"{order.days_late} days late")
-        if order.due is not None:
-            parts.append(f"{'now ' if order.days_late else ''}due {order.due[0]} {order.due[1]}")
-        parts.append("in stock" if self.in_stock(order.product) else "sold out")
-        return ", ".join(parts) + "."
 
-    def matches(self, number: str, postcode: str) -> bool:
-        """Whether a postcode is the one on file for an order."""
-        return self.customers[self.orders[number].customer].postcode == postcode
+def _order_faults(order: Order) -> list[str]:
+    found = []
+    if order.status not in ORDER_STATUSES or any(line.status not in LINE_STATUSES for line in order.lines):
+        found.append(f"order {order.number} has an unknown status")
+    if not 0 <= order.refunded <= order.paid:
+        found.append(f"order {order.number}: {money(order.refunded)} paid back of {money(order.paid)}")
+    if order.status != "cancelled" and sum(line.refunded for line in order.lines) != order.refunded:
+        found.append(f"order {order.number}: its lines' refunds don't add up")
+    if order.status == "cancelled" and order.refunded != order.paid:
+        found.append(f"order {order.number} is cancelled, but not paid back")
+    if (order.status in ("delivered", "returned")) != (order.delivered is not None):
+        found.append(f"order {order.number} is {order.status}, delivered {order.delivered}")
+    if order.status == "returned" and not all(line.status in ("returned", "refunded") for line in order.lines):
+        found.append(f"order {order.number} is returned, but not all of its lines")
+    return found
 
-    def apply(self, operation: str, number: str, address: str | None = None) -> str:
-        """Carry out one of :data:`OPERATIONS` and say what was done.
 
-        Raises:
-            ShopError: when the life cycle or the stock does not allow it. Nothing has changed then.
-        """
-        order = self.orders[number]
-        if operation == "refund":
-            self._move(order, "refunded")
-            return f"Done: £{order.price} refunded."
-        if operation == "replacement":
-            if not self.in_stock(order.product):
-                raise ShopError("sold out")
-            self._move(order, "replaced")
-            self.stock[order.product] -= 1
-            return f"Done: {order.product} sent again."
-        if operation == "cancel":
-            self._move(order, "cancelled")
-            return f"Done: order {number} cancelled."
-        if operation == "change_address":
-            if order.status != "packed":
-                raise ShopError(f"already {order.status}")
-            if address is None:
-                raise ShopError("no address given")
-            order.address = address
-            return f"Done: address is now {address}."
-        raise ValueError(f"unknown operation {operation!r}; known: {', '.join(OPERATIONS)}")
+def plain(text: str) -> str:
+    """Text by which addresses and names are compared: lower case, no commas or full stops, single spaces."""
+    return " ".join(text.lower().replace(",", " ").replace(".", " ").split())
 
-    @staticmethod
-    def _move(order: Order, status: str) -> None:
-        if status not in LIFE_CYCLE[order.status]:
-            raise ShopError(f"already {order.status}")
-        order.status = status
+
+def plain_postcode(text: str) -> str:
+    """A postcode by which postcodes are compared: upper case, no spaces."""
+    return "".join(text.upper().split())
+
+
+def day(date: datetime.date, today: datetime.date) -> str:
+    """A date as tools show it: "9 May", with the year if it isn't this one."""
+    text = f"{date.day} {MONTHS[date.month - 1]}"
+    return text if date.year == today.year else f"{text} {date.year}"
+
+
+def day_fact(date: datetime.date) -> str:
+    """A date as a fact of ``acts.FACTS``: "05-09"."""
+    return f"{date.month:02d}-{date.day:02d}"

@@ -1,296 +1,288 @@
-"""What a reply says: a reader of English sentences by patterns, offline and in linear time.
+"""What a reply says: a reader of free English, offline and in linear time.
 
-    hear("I'm sorry! What is your order number?")  ->  acts ("empathise", "ask_order")
-    hear("We can't refund it after 30 days.")      ->  refused, of "refund", for the reason "window", days {30}
+    read("I'm sorry! What is your order number?")  ->  acts ("empathise", "ask_order")
+    read("We can't refund it after 30 days.")      ->  acts ("refuse_refund",), facts {("reason", "window"), ("days", "30")}
 
-How it reads. Text is lower-cased, contractions are written out, and it is cut into sentences and, at commas and words such as
-"but", into clauses. Patterns (`data/acts.json`) are lists of words, one space apart:
+How it reads. The first 2,000 characters are cut into sentences. In each, values are found (`entities.py`), words are mended and verbs
+reduced to lemma and form (`words.py`), and clauses are told apart: statements, questions, conditions and reasons (`clauses.py`).
+Operations are understood from their frame: auxiliary, subject, negation (`frames.py`). Requests for details, courtesies, states and
+reasons are word patterns (`patterns.py` explains them) from `data/understanding`. What is left and is about the shop's business is
+``inform``.
 
-    word          that word                 a|b       either (``money_back`` is two words in one alternative)
-    refund~       a word that so begins     word?     may be missing
-    *             up to six words           #         a number
-
-`acts` are found anywhere. `asks` count only in a sentence that is a question or has a cue of a request ("could you", "please").
-`offers` are commitments: "we will refund you". One with a negation in or beside it is a refusal of that operation; one in a question
-("shall I refund you?") asks for the customer's wish; one on condition that the customer first gives a detail is no commitment yet; one
-with a softening word inside ("I can help with your refund") is none.
-
-Limits. Only English, only these patterns: other wordings are not understood, irony and quotation are taken literally, dates are read
-only with the month's name, negation reaches as far as its clause. Only the first 1,000 characters are read.
+Limits. Only English; irony and quotation are taken literally; a pronoun's reference is not resolved, so that "that isn't possible" is
+a refusal without its operation; each sentence is read by itself.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import pairwise
-from typing import TypeVar
+from typing import Any
 
-from lm_envs.envs.customer_service.data import load
+from lm_envs.envs.customer_service.acts import AGENT_ACTS, OPERATIONS, REASONS, SLOTS, Reading
+from lm_envs.envs.customer_service.asking import ASK_IT, ASK_ONE, TAGS, Questions
+from lm_envs.envs.customer_service.clauses import BE, LEAD, Clause, split
+from lm_envs.envs.customer_service.data import DataError, load, load_checked
+from lm_envs.envs.customer_service.entities import Entities
+from lm_envs.envs.customer_service.frames import Frames, Mention
+from lm_envs.envs.customer_service.moods import DONE, NONE, OFFER, PROPOSE, REFUSE, WISH
+from lm_envs.envs.customer_service.patterns import line_of
+from lm_envs.envs.customer_service.telling import Statements
+from lm_envs.envs.customer_service.words import Lexicon, sentences
 
-T = TypeVar("T")
-
-MAX_READ = 1000
-_GAP = r"(?:[^ ]+ ){0,6}"
-_TOKEN = re.compile(r"[^\W\d_]+|[0-9]+(?:\.[0-9]+)?|£|[.!?;,\n]")
-_SENTENCE_END = frozenset(".!?;\n")
-_MONEY = frozenset(("£", "pound", "pounds", "gbp"))
-_WHOLE = re.compile(r"[0-9]{1,2}")
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+_ONE = {"address": "address", "payment": "payment", "exchange": "variant"}
+_PRONOUNS = frozenset(("it", "one"))
+_MEANT = {"address": "address", "card": "payment", "payment": "payment", "ticket": "ticket", "complaint": "ticket"}
+_LINKS = frozenset("so because since as therefore hence".split())
+_CHOOSING = frozenset("want like prefer rather whether choose".split())
+_TELLING = frozenset("tell know say choose decide need require ask confirm share".split())
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What was understood of one reply.
-
-    Attributes:
-        acts: names of speech acts, in the order of their first appearance, each once.
-        decisions: operations and ``"hand_over"`` to which the agent committed itself.
-        refused: whether something was refused.
-        refused_targets: operations that were named as refused.
-        reasons: reasons that were given, ``"window"`` or ``"shipped"``; only read with a refusal.
-        dates: (day, month number) stated as facts.
-        amounts: sums of money, in pounds.
-        days: counts of days.
-        text: the words that were read, for comparison with other replies.
-        silent: whether nothing was said at all.
-    """
-
-    acts: tuple[str, ...] = ()
-    decisions: frozenset[str] = frozenset()
-    refused: bool = False
-    refused_targets: frozenset[str] = frozenset()
-    reasons: frozenset[str] = frozenset()
-    dates: frozenset[tuple[int, int]] = frozenset()
-    amounts: frozenset[float] = frozenset()
-    days: frozenset[int] = frozenset()
-    text: str = ""
-    silent: bool = False
-
-    @property
-    def asks(self) -> tuple[str, ...]:
-        """The details that were asked for, in order."""
-        return tuple(act.removeprefix("ask_") for act in self.acts if act.startswith("ask_"))
-
-    @property
-    def understood(self) -> bool:
-        """Whether anything was."""
-        return bool(self.acts or self.decisions or self.refused or self.dates)
-
-
-def hear(reply: str) -> Heard:
-    """Read a reply; any text is allowed, and what is not understood leaves no trace."""
-    tokens = _tokens(reply, _lexicon())
-    said = [_read(tuple(sentence), question) for sentence, question in _sentences(tokens)]
-    refused = any(sentence.refused for sentence in said)
-    return Heard(
-        acts=tuple(dict.fromkeys(act for sentence in said for act in sentence.acts)),
-        decisions=_union(sentence.decisions for sentence in said),
-        refused=refused,
-        refused_targets=_union(sentence.refused_targets for sentence in said),
-        reasons=_union(sentence.reasons for sentence in said) if refused else frozenset(),
-        dates=_union(sentence.dates for sentence in said),
-        amounts=_union(sentence.amounts for sentence in said),
-        days=_union(sentence.days for sentence in said),
-        text=" ".join(tokens),
-        silent=not reply.strip(),
-    )
-
-
-def _union(sets: Iterable[frozenset[T]]) -> frozenset[T]:
-    return frozenset[T]().union(*sets)
-
-
-@lru_cache(maxsize=4096)  # agents have their phrases
-def _read(sentence: tuple[str, ...], question: bool) -> Heard:
+class _Said:
     """What one sentence says; reasons are given whether it refuses or not."""
-    lexicon = _lexicon()
-    words = [token for token in sentence if token != ","]
-    text = _line(words)
-    found = [(match.start(), name) for name, pattern in lexicon.acts.items() if (match := pattern.search(text))]
-    if question or lexicon.cues.search(text):
-        asked = {name: match.start() for name, pattern in lexicon.asks.items() if (match := pattern.search(text))}
-        if len(asked) > 1:
-            asked.pop("wish", None)  # "where would you like it sent?" is about the address alone
-        found += [(start, f"ask_{name}") for name, start in asked.items()]
-    conditional = bool(lexicon.conditions.search(text))
-    decisions: set[str] = set()
-    targets: set[str] = set()
-    dates: set[tuple[int, int]] = set()
-    refused = False
-    for clause in _clauses(sentence, lexicon.breaks):
-        line = _line(clause)
-        offered, denied = _offers(line, lexicon)
-        if question and offered:
-            found.append((0, "ask_wish"))
-        elif not conditional:
-            decisions |= offered
-        targets |= denied
-        refusal = lexicon.refusals.search(line)
-        refused |= bool(denied) or (refusal is not None and not question and not lexicon.blocked("refuse", line, refusal))
-        if not question and lexicon.negators.isdisjoint(clause):
-            dates |= _dates(clause, lexicon.months)
-    return Heard(
-        acts=tuple(name for _, name in sorted(found)),
-        decisions=frozenset(decisions),
-        refused=refused,
-        refused_targets=frozenset(targets),
-        reasons=frozenset(name for name, pattern in lexicon.reasons.items() if pattern.search(text)),
-        dates=frozenset(dates),
-        amounts=frozenset(_amounts(words)),
-        days=frozenset(_days(words)),
-    )
+
+    acts: tuple[str, ...]
+    facts: frozenset[tuple[str, str]]
+    reasons: frozenset[str]
+    named: tuple[str, ...]
+    words: int
 
 
-@dataclass(frozen=True)
-class _Lexicon:
-    """The compiled data file."""
+def read(text: str, known: Mapping[str, Any] | None = None) -> Reading:
+    """Read an agent's text to the customer. Any text is allowed; what is not understood leaves no trace.
 
-    contractions: tuple[tuple[str, re.Pattern[str], str], ...]
-    idioms: re.Pattern[str]
-    numbers: dict[str, str]
-    months: dict[str, int]
-    breaks: frozenset[str]
-    negators: frozenset[str]
-    soft: frozenset[str]
-    blocks: dict[str, frozenset[str]]
-    cues: re.Pattern[str]
-    conditions: re.Pattern[str]
-    refusals: re.Pattern[str]
-    acts: dict[str, re.Pattern[str]]
-    asks: dict[str, re.Pattern[str]]
-    offers: dict[str, re.Pattern[str]]
-    reasons: dict[str, re.Pattern[str]]
+    Args:
+        text: the reply. Only its first 2,000 characters count.
+        known: what the reader may rely on: ``"addresses"``, an iterable of postal addresses to be recognised as written.
+    """
+    if not text or not text.strip():
+        return Reading(silent=True)
+    addresses = tuple(sorted(str(address).lower() for address in (known or {}).get("addresses", ())))
+    said = [_sentence(sentence, addresses) for sentence in sentences(text)]
+    acts = tuple(dict.fromkeys(act for sentence in said for act in sentence.acts))
+    if ASK_IT in acts:
+        named = next((sentence.named[0] for sentence in said if sentence.named), "")
+        acts = tuple(dict.fromkeys(act if act != ASK_IT else f"ask_{named}" for act in acts if act != ASK_IT or named))
+    if ASK_ONE in acts:
+        about = next((_ONE[act.partition("_")[2]] for act in acts if act.partition("_")[2] in _ONE), "")
+        acts = tuple(act if act != ASK_ONE else f"ask_{about}" for act in acts if act != ASK_ONE or about)
+    facts = frozenset[tuple[str, str]]().union(*(sentence.facts for sentence in said))
+    if any(act.startswith("refuse") for act in acts):
+        reasons = frozenset[str]().union(*(sentence.reasons for sentence in said))
+        if "warranty" in reasons:
+            reasons -= {"window", "sold_out"}
+        if "window" in reasons and ("stock", "out") not in facts:
+            reasons -= {"sold_out"}
+        if any(act.startswith("refuse_") for act in acts):
+            reasons -= {"scope"}
+        facts |= {("reason", reason) for reason in (reasons - {"policy"} or reasons)}
+    return Reading(acts, facts, words=sum(sentence.words for sentence in said))
 
-    def blocked(self, kind: str, line: str, match: re.Match[str]) -> bool:
-        """Whether a word in or just after a match shows that it means something else."""
-        around = {*match.group().split(), *line[match.end() :].split(maxsplit=2)[:2]}
-        return not self.blocks.get(kind, frozenset()).isdisjoint(around)
+
+@lru_cache(maxsize=8192)  # agents have their phrases
+def _sentence(sentence: str, addresses: tuple[str, ...]) -> _Said:
+    return _reader().read(sentence, addresses)
 
 
 @cache
-def _lexicon() -> _Lexicon:
-    data = load("acts")
-    return _Lexicon(
-        contractions=tuple(
-            (short, re.compile((r"\b" if short[0].isalpha() and short != "n't" else "") + re.escape(short) + r"\b"), long)
-            for short, long in data["contractions"]
-        ),
-        idioms=re.compile(r"\b(?:" + "|".join(map(re.escape, data["idioms"])) + r")\b"),
-        numbers={word: str(number) for word, number in data["numbers"].items()},
-        months={name: index for index, names in enumerate(data["months"], 1) for name in names},
-        breaks=frozenset(data["breaks"]),
-        negators=frozenset(data["negators"]),
-        soft=frozenset(data["soft"]),
-        blocks={kind: frozenset(words) for kind, words in data["blocks"].items()},
-        cues=compile_patterns(data["cues"]),
-        conditions=compile_patterns(data["conditions"]),
-        refusals=compile_patterns(data["refusals"]),
-        **{
-            group: {name: compile_patterns(patterns) for name, patterns in data[group].items()}
-            for group in ("acts", "asks", "offers", "reasons")
-        },
-    )
+def _reader() -> _Reader:
+    return _Reader()
 
 
-def compile_patterns(patterns: Iterable[str]) -> re.Pattern[str]:
-    """One regular expression for lines of space-ended words; it backtracks over gaps of six words only, so it takes linear time."""
-    return re.compile(r"(?<![^ ])(?:" + "|".join("".join(map(_element, pattern.split(" "))) for pattern in patterns) + ")")
+class _Reader:
+    """The compiled data files."""
+
+    def __init__(self) -> None:
+        words = load_checked("understanding/words", _check_words)
+        operations = load_checked("understanding/operations", _check_operations)
+        asks = load_checked("understanding/asks", _check_asks)
+        talk = load_checked("understanding/talk", _check_talk)
+        self._lexicon = Lexicon(words, _vocabulary(operations, asks, talk))
+        forms = self._lexicon.inflected
+        self._entities = Entities(words, [town["name"] for town in load("people")["towns"]])
+        self._frames = Frames(operations, forms)
+        self._statements = Statements(talk, forms, [product["name"].split()[-1] for product in load("products")["products"]])
+        self._questions = Questions(asks, forms, self._statements.rude)
+        self._marks = {mark: article["id"] for article in load("articles")["articles"] for mark in article["marks"]}
+        self._mark = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(self._marks, key=len, reverse=True))) + r")\b")
+
+    def read(self, sentence: str, addresses: tuple[str, ...]) -> _Said:
+        """What a sentence says."""
+        question = sentence.rstrip("\"') ").endswith("?")
+        text, values = self._entities.replace(sentence.lower(), addresses)
+        words = self._lexicon.words(text)
+        tags = [_bare(tag) for tag in self._lexicon.tagged(words)]
+        names = [tag.split("/")[0] or tag for tag in tags]
+        clauses = split(names, tags, question)
+        while question and len(clauses) > 1 and set(clauses[-1].words) <= LEAD - TAGS:
+            clauses.pop()  # "your number, please?"
+        line = line_of(tags)
+        used: set[int] = set()  # clauses that are an act
+        found = self._statements.courtesies(clauses, line, names)
+        mentions = [(clause, mention) for clause in clauses for mention in self._mentions(clauses, clause, question)]
+        found += self._operations(mentions, question or not _TELLING.isdisjoint(names), used)
+        moods: dict[int, set[str]] = {}
+        for clause, mention in mentions:
+            moods.setdefault(clause.start, set()).add(mention.mood)
+        asked = self._questions.find(clauses, question, moods, used)
+        if asked:  # "give me your number and I'll take a look" is no waiting yet
+            found = [(at, act) for at, act in found if act != "wait" or at < min(at for at, _ in asked)]
+        if any(act == "ask_wish" for _, act in found):
+            asked = [(at, act) for at, act in asked if act != "confirm"]
+        found += asked
+        reasons = self._statements.reasons(line, names)
+        found += self._refusal(clauses, names, question, found, reasons)
+        done = {mention.operation for _, mention in mentions if mention.mood == DONE}
+        facts = self._statements.facts(clauses, words, values, question, done)
+        if not any(act == "wait" for _, act in found):
+            facts |= {("article", self._marks[mark]) for mark in self._mark.findall(" ".join(sentence.lower().split()))}
+        refused = any(act.startswith("refuse") for _, act in found)
+        found += self._informs([clause for clause in clauses if clause.start not in used], clauses, question, refused)
+        if not found and facts and not question:
+            found.append((0.0, "inform"))
+        acts = tuple(dict.fromkeys(act for _, act in sorted(found, key=lambda item: item[0])))
+        return _Said(acts, frozenset(facts), frozenset(reasons), self._questions.named(line, names), len(sentence.split()))
+
+    def _mentions(self, clauses: list[Clause], clause: Clause, question: bool) -> list[Mention]:
+        """Operations in a clause; one without a subject continues the clause before."""
+        before: tuple[str, ...] = ()
+        index = clauses.index(clause)
+        first = next((tag for tag in clause.tags if tag not in LEAD), "")
+        if index and "/" in first and clauses[index - 1].kind != "if" and clause.kind == "main":
+            before = (*clauses[index - 1].tags, "and")
+        asked = question and (index == len(clauses) - 1 or clause.inverted)
+        mentions = self._frames.mentions(clause, asked, before)
+        if {"would", "could"} & set(clause.words) and any(c.kind == "if" and "had" in c.words[:4] for c in clauses):
+            return [replace(mention, mood=REFUSE if mention.mood == OFFER else mention.mood) for mention in mentions]
+        if index and all(mention.mood == NONE for mention in mentions):
+            mentions = self._meant(clauses[:index], clause, asked) or mentions
+        if index and {"nobody", "no", "nothing"} & set(clauses[index - 1].words) and clauses[index - 1].words[0] == "there":
+            return [replace(mention, mood=REFUSE if mention.mood == OFFER else mention.mood) for mention in mentions]
+        return mentions
+
+    def _meant(self, before: list[Clause], clause: Clause, asked: bool) -> list[Mention]:
+        """Operations in a clause whose "it" or "one" stands for a noun of a clause before: "the address is fixed, I can't alter it"."""
+        if _PRONOUNS.isdisjoint(clause.words):
+            return []
+        for earlier in reversed(before):
+            for word, noun in _MEANT.items():
+                if word in earlier.words:
+                    tags = tuple(noun if tag in _PRONOUNS else tag for tag in clause.tags)
+                    words = tuple(tag.split("/")[0] or tag for tag in tags)
+                    found = self._frames.mentions(replace(clause, tags=tags, words=words), asked)
+                    return [mention for mention in found if mention.mood in (DONE, OFFER, REFUSE)]
+        return []
+
+    def _operations(self, mentions: list[tuple[Clause, Mention]], asked: bool, used: set[int]) -> list[tuple[float, str]]:
+        found: list[tuple[float, str]] = []
+        choices = {mention.operation for _, mention in mentions if mention.mood in (WISH, PROPOSE)}
+        either = any("or" in clause.words for clause, _ in mentions)
+        wish = len(choices) > 1 and (either or any(mention.mood == WISH for _, mention in mentions))
+        named = {mention.operation for _, mention in mentions if mention.mood in (WISH, PROPOSE, NONE)}
+        said = {word for clause, _ in mentions for word in clause.words}
+        if asked and len(named) > 1 and ("or" in said or {"between", "and"} <= said) and said & _CHOOSING and not said & {"what", "how"}:
+            used.update(clause.start for clause, _ in mentions)
+            return [(mentions[0][0].start, "ask_wish")]
+        done = {(clause.start, mention.operation): mention.start for clause, mention in mentions if mention.mood == DONE}
+        for clause, mention in mentions:
+            at = clause.start + mention.start
+            if mention.mood == OFFER and done.get((clause.start, mention.operation), at) < mention.start:
+                continue  # "your refund has been sent and will be credited"
+            if mention.mood == NONE:
+                continue
+            used.add(clause.start)
+            if mention.mood in (WISH, PROPOSE):
+                found += [(at, "ask_wish")] if wish else [(at, f"offer_{mention.operation}"), (at + 0.1, "confirm")]
+            else:
+                found.append((at, f"{mention.mood}_{mention.operation}"))
+        return found
+
+    def _refusal(
+        self, clauses: list[Clause], names: list[str], question: bool, found: list[tuple[float, str]], reasons: set[str]
+    ) -> list[tuple[float, str]]:
+        """A refusal without its operation; being foreign to the shop is added to the reasons."""
+        if question or any(act.startswith("refuse") for _, act in found):
+            return []
+        at = 0.0 if reasons and (names[:2] == ["no", ","] or names[:2] == ["can", "not"]) else self._statements.refusal(clauses)
+        if at is None:
+            return []
+        if not reasons and self._statements.foreign(names):
+            reasons.add("scope")
+        return [(at, "refuse")]
+
+    def _informs(self, free: list[Clause], clauses: list[Clause], question: bool, refused: bool) -> list[tuple[float, str]]:
+        """Statements in clauses that are no other act; a refusal's reason within its sentence is none."""
+        last = clauses[-1] if clauses else None
+        if question and len(clauses) > 1 and last is not None and len(last.words) < 7:
+            tag = not {"right", "correct"}.isdisjoint(last.words) or last.words[0] in TAGS or (last.words[0] in BE and "not" in last.words)
+            if tag and clauses[0].words[:2] not in (("i", "have"), ("i", "see")):
+                return []  # "it is 4411, right?"
+        linked = any(not _LINKS.isdisjoint(clause.words) or clause.words[:2] == ("which", "mean") for clause in clauses)
+        found: list[tuple[float, str]] = []
+        for clause in free:
+            if question and (clause.inverted or clause is last):
+                continue
+            if refused and (
+                linked or self._statements.reasons(line_of(clause.tags), clause.words) or self._statements.refusal([clause]) is not None
+            ):
+                continue
+            if self._statements.informs(clause):
+                found.append((clause.start + 0.5, "inform"))
+        return found
 
 
-def _element(element: str) -> str:
-    if element == "*":
-        return _GAP
-    optional = "?" if element.endswith("?") else ""
-    alternatives = "|".join(_alternative(alternative) for alternative in element.rstrip("?").split("|"))
-    return f"(?:(?:{alternatives}) ){optional}"
+def _bare(tag: str) -> str:
+    return tag.split(":")[0] + ">" if tag[0] == "<" else tag
 
 
-def _alternative(text: str) -> str:
-    if text == "#":
-        return "[0-9][^ ]*"
-    if text.endswith("~"):
-        return re.escape(text[:-1]) + "[^ ]*"
-    return " ".join(map(re.escape, text.split("_")))
-
-
-def _line(words: Sequence[str]) -> str:
-    return "".join(f"{word} " for word in words)
-
-
-def _tokens(reply: str, lexicon: _Lexicon) -> list[str]:
-    text = unicodedata.normalize("NFKC", reply[:MAX_READ]).casefold().replace("’", "'").replace("‘", "'")
-    for short, pattern, long in lexicon.contractions:
-        if short in text:
-            text = pattern.sub(long, text)
-    text = lexicon.idioms.sub(" ", text)
-    return [lexicon.numbers.get(token, token) for token in _TOKEN.findall(text)]
-
-
-def _sentences(tokens: Sequence[str]) -> Iterable[tuple[list[str], bool]]:
-    """Sentences without their end marks, each with whether it is a question."""
-    sentence: list[str] = []
-    for token in tokens:
-        if token not in _SENTENCE_END:
-            sentence.append(token)
-        elif sentence:
-            yield sentence, token == "?"
-            sentence = []
-    if sentence:
-        yield sentence, False
-
-
-def _clauses(sentence: Sequence[str], breaks: frozenset[str]) -> Iterable[list[str]]:
-    clause: list[str] = []
-    for token in sentence:
-        if token == "," or token in breaks:
-            if clause:
-                yield clause
-            clause = []
+def _vocabulary(*parts: Any) -> frozenset[str]:
+    """Words that patterns name, that a mistyped word may stand for."""
+    words: set[str] = set()
+    stack = list(parts)
+    while stack:
+        part = stack.pop()
+        if isinstance(part, dict):
+            stack += part.values()
+        elif isinstance(part, list):
+            stack += part
         else:
-            clause.append(token)
-    if clause:
-        yield clause
+            for element in part.replace("|", " ").replace("_", " ").split():
+                word = element.split("/")[0].rstrip("?")
+                if word.isalpha():
+                    words.add(word)
+    return frozenset(words)
 
 
-def _offers(line: str, lexicon: _Lexicon) -> tuple[set[str], set[str]]:
-    """Operations offered and operations denied in a clause."""
-    offered, denied = set(), set()
-    for name, pattern in lexicon.offers.items():
-        for match in pattern.finditer(line):
-            span = match.group().split()
-            near = {*line[: match.start()].split()[-3:], *span, *line[match.end() :].split(maxsplit=2)[:2]}
-            if not lexicon.negators.isdisjoint(near):
-                denied.add(name)
-            elif lexicon.soft.isdisjoint(span) and not lexicon.blocked(name, line, match):
-                offered.add(name)
-    return offered, denied
+def _check_words(data: Any) -> None:
+    _require("words", data, ("contractions", "spellings", "idioms", "numbers", "ordinals", "months", "verbs", "determiners", "plain"))
+    if len(data["months"]) != 12:
+        raise DataError("understanding/words.json: months: not twelve")
 
 
-def _dates(words: Sequence[str], months: dict[str, int]) -> set[tuple[int, int]]:
-    """Days of months: "14 may", "14th of may", "may 14th"."""
-    dates: set[tuple[int, int]] = set()
-    if months.keys().isdisjoint(words):
-        return dates
-    plain = [word for word in words if word not in ("of", "th", "st", "nd", "rd", "the")]
-    for left, right in pairwise(plain):
-        for day, month in ((left, right), (right, left)):
-            if month in months and _WHOLE.fullmatch(day) and 1 <= int(day) <= 31:
-                dates.add((int(day), months[month]))
-    return dates
+def _check_operations(data: Any) -> None:
+    _require("operations", data, ("classes", "verbs", "passives", "nouns", "results", "promises", "bans", "people", "blocks", "adverbs"))
+    for group in ("verbs", "passives", "nouns", "results", "promises", "bans", "blocks"):
+        if unknown := data[group].keys() - set(OPERATIONS):
+            raise DataError(f"understanding/operations.json: {group}: unknown operations {sorted(unknown)}")
 
 
-def _amounts(words: Sequence[str]) -> set[float]:
-    if _MONEY.isdisjoint(words):
-        return set()
-    pairs = list(pairwise(words))
-    before = {right for left, right in pairs if left == "£"}
-    after = {left for left, right in pairs if right in _MONEY and right != "£"}
-    return {float(word[:12]) for word in before | after if _NUMBER.fullmatch(word)}
+def _check_asks(data: Any) -> None:
+    _require("asks", data, ("classes", "cues", "starts", "slots", "confirm", "more"))
+    if data["slots"].keys() != {*SLOTS, "identity"}:
+        raise DataError(f"understanding/asks.json: slots: they must be those of acts.SLOTS and identity, not {sorted(data['slots'])}")
 
 
-def _days(words: Sequence[str]) -> set[int]:
-    return {int(left[:9]) for left, right in pairwise(words) if right in ("day", "days") and _NUMBER.fullmatch(left) and "." not in left}
+def _check_talk(data: Any) -> None:
+    _require("talk", data, ("social", "refusals", "refusals_not", "reasons", "status", "status_not", "stock", "domain", "steps", "mental"))
+    if unknown := data["reasons"].keys() ^ set(REASONS):
+        raise DataError(f"understanding/talk.json: reasons: unknown or missing {sorted(unknown)}")
+    if unknown := data["social"].keys() - set(AGENT_ACTS):
+        raise DataError(f"understanding/talk.json: social: unknown acts {sorted(unknown)}")
+
+
+def _require(name: str, data: Any, keys: tuple[str, ...]) -> None:
+    if missing := set(keys) - data.keys():
+        raise DataError(f"understanding/{name}.json: entries are missing: {sorted(missing)}")

@@ -1,0 +1,168 @@
+"""Operations in a clause, and whether they are offered, done or refused.
+
+A mention is a verb ("I will refund it"), a noun with its verb in the passive ("a refund has been issued") or a noun alone ("no refunds").
+What is said of it follows from the words to the left of the verb: auxiliary, subject and negation; for a noun, from those around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from lm_envs.envs.customer_service.clauses import MODALS, Clause
+from lm_envs.envs.customer_service.moods import DENIED, DONE, GIVEN, INSTRUCT, NONE, OFFER, PROPOSE, REFUSE
+from lm_envs.envs.customer_service.nouns import Words
+from lm_envs.envs.customer_service.patterns import PatternSet
+
+_DENYING = frozenset("not no never cannot if would could".split())
+_CHARGED = frozenset(("<money>", "amount", "charge", "fee"))
+_SWAPPING = frozenset(("replace", "swap", "change", "exchange", "switch"))
+_CONTACTS = frozenset("call ring phone contact write handle take help read answer reply decide talk speak join reach touch review".split())
+_INFORMED = frozenset(("ask/p", "inform/p", "informed", "tell/p", "arrange/p", "know", "alert/p"))
+_SUMS = frozenset(("money", "<money>", "funds", "payment", "amount", "price"))
+
+
+@dataclass(frozen=True)
+class Mention:
+    """An operation named in a clause.
+
+    Attributes:
+        operation: one of ``acts.OPERATIONS``.
+        mood: offer, done, refuse, propose (a yes/no question), wish (a question what the customer wants) or none.
+        start: index of its first word in the clause.
+        end: index after its last word.
+    """
+
+    operation: str
+    mood: str
+    start: int
+    end: int
+
+
+class Frames:
+    """The compiled `operations.json`."""
+
+    def __init__(self, data: Mapping[str, Any], forms: Mapping[str, tuple[str, str]]) -> None:
+        classes = data["classes"]
+        self._verbs = PatternSet(data["verbs"], classes, forms)
+        self._passives = PatternSet(data["passives"], classes, forms)
+        self._nouns = PatternSet(data["nouns"], classes, forms)
+        self._people = PatternSet({"handover": data["people"]}, classes, forms)
+        self._fixed = {
+            DONE: PatternSet(data["results"], classes, forms),
+            OFFER: PatternSet(data["promises"], classes, forms),
+        }
+        self._bans = PatternSet(data["bans"], classes, forms)
+        self._blocks = {operation: frozenset(words) for operation, words in data["blocks"].items()}
+        self._staff = frozenset(classes["people"].split()) - {"person", "lead"}
+        self._adverbs = frozenset(data["adverbs"].split())
+
+    def mentions(self, clause: Clause, question: bool, before: Sequence[str] = ()) -> list[Mention]:
+        """Operations in a clause, in order, each stretch of words once.
+
+        Args:
+            clause: the clause.
+            question: whether its sentence ends with a question mark.
+            before: words of the clause before, that one without a subject of its own continues.
+        """
+        offset = len(before)
+        tags = [*before, *clause.tags]
+        view = Words(tags, clause, question, self._adverbs)
+        words = view.words
+        line = "".join(f"{tag} " for tag in clause.tags)
+        bare = words[offset:]
+        candidates: list[Mention] = []
+
+        def add(operation: str, start: int, end: int, mood: str) -> None:
+            if mood == INSTRUCT:
+                mood = OFFER if operation == "return" else NONE
+            if mood == GIVEN:
+                mood = OFFER if operation in ("refund", "exchange") else NONE
+            candidates.append(Mention(operation, mood, start, end))
+
+        for operation, match in self._passives.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            if self._blocked(operation, bare, start, end):
+                continue
+            head = max((i for i in range(start, end) if clause.tags[i].endswith("/p")), default=end - 1)
+            mood = view.participle(head + offset)
+            if "no" in bare[max(start - 2, 0) : start]:
+                mood = {OFFER: REFUSE, DONE: DENIED}.get(mood, mood)
+            add(operation, start, end, mood)
+        for operation, match in self._verbs.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            if not {"without", "before"}.isdisjoint(bare[start + 1 : end - 1]):
+                continue
+            if bare[start : start + 2] == ["make", "sure"]:
+                continue
+            infinitive = operation != "handover" and end - start > 2 and bare[end - 2] == "to" and clause.tags[end - 1].endswith("/b")
+            if not infinitive and not self._blocked(operation, bare, start, end):
+                add(operation, start, end, view.mood(start + offset, end + offset))
+        for operation, match in self._people.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            add(operation, start, end, REFUSE if "not" in bare[start:end] else OFFER if clause.kind in ("main", "because") else NONE)
+        if clause.kind in ("main", "because") and not question and not clause.inverted and _DENYING.isdisjoint(bare):
+            for mood, patterns in self._fixed.items():
+                for operation, match in patterns.find(line, bare):
+                    start, end = _span(line, match.start(), match.end())
+                    if mood == OFFER or MODALS.isdisjoint(bare[start:end]):
+                        add(operation, start, end, mood)
+        if clause.kind != "if" and not question:
+            for operation, match in self._bans.find(line, bare):
+                add(operation, *_span(line, match.start(), match.end()), REFUSE)
+        for operation, match in self._nouns.find(line, bare):
+            start, end = _span(line, match.start(), match.end())
+            if not self._blocked(operation, bare, start, end):
+                add(operation, start, end, view.noun(start + offset, end + offset))
+        if not any(mention.operation == "handover" and mention.mood != NONE for mention in candidates):
+            candidates += self._taken_over(clause, question)
+        found: list[Mention] = []
+        moved = [mention for mention in candidates if mention.operation == "exchange" and mention.mood != NONE]
+        candidates = [m for m in candidates if m.operation != "address" or not any(m.start < x.end and x.start < m.end for x in moved)]
+        for mention in sorted(candidates, key=lambda mention: (mention.mood == NONE, mention.start)):
+            if not any(m.operation == mention.operation and mention.start < m.end and m.start < mention.end for m in found):
+                found.append(mention)
+        found.sort(key=lambda mention: mention.start)
+        for index, (first, second) in enumerate(pairwise(found), 1):
+            if (
+                second.mood == NONE
+                and 0 <= second.start - first.end < 3
+                and bare[first.end : first.end + 1] in (["or"], ["and"])
+                and not question
+            ):
+                found[index] = replace(second, mood=first.mood)  # "I can do a refund or an exchange"
+        return sorted((mention for mention in found if mention.mood != DENIED), key=lambda mention: mention.start)
+
+    def _taken_over(self, clause: Clause, question: bool) -> list[Mention]:
+        """A person of the shop who is said to do what contact means: "I'll let a colleague handle it"."""
+        words, kind = clause.words, clause.kind
+        at = next((i for i, word in enumerate(words) if word in self._staff), -1)
+        then = next((i for i in range(at + 1, len(words)) if words[i] in _CONTACTS), -1)
+        if at < 0 or then < 0 or kind in ("if", "so") or words[0] in _CONTACTS:
+            return []
+        if not _DENYING.isdisjoint(words):
+            mood = REFUSE if {"can", "could", "available", "will", "do"} & set(words) else NONE
+        elif question:
+            mood = PROPOSE if words[0] in ("shall", "should", "may", "can") else NONE
+        else:
+            informed = any(tag in _INFORMED for tag in clause.tags) and not MODALS.intersection(words[:at])
+            mood = DONE if informed else OFFER if not MODALS.isdisjoint(words) or "let" in words else NONE
+        return [Mention("handover", mood, at, then + 1)]
+
+    def _blocked(self, operation: str, words: Sequence[str], start: int, end: int) -> bool:
+        first = max(start - 6, 0) if operation == "return" else start
+        if operation == "payment" and not _CHARGED.isdisjoint(words[max(start - 6, 0) : start]):
+            return True
+        if operation == "exchange" and words[start] in _SWAPPING and not {"card", "payment", "address"}.isdisjoint(words[end : end + 3]):
+            return True
+        if operation == "return" and "and" not in words[end : end + 1] and not _SUMS.isdisjoint(words[end : end + 3]):
+            return True
+        last = end + 3 if operation == "handover" else end + 1
+        return not self._blocks.get(operation, frozenset()).isdisjoint(words[first:last])
+
+
+def _span(line: str, start: int, end: int) -> tuple[int, int]:
+    first = line.count(" ", 0, start)
+    return first, first + line.count(" ", start, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ ASK_ONE = "ask_one"
 TAGS = frozenset("yes right correct okay true".split())
 _BROAD = frozenset("order delivery account parcel package website".split())
 _DENYING = frozenset(("not", "unable", "never"))
+_HELPFUL = re.compile(r"(?<![^ ])would (?:really |also )?(?:help|be (?:great|good|nice|helpful|useful|perfect|ideal|enough)) ")
+_GIVEN = frozenset(("tell", "give", "send", "share", "say", "provide"))
+_OWN = frozenset(("your", "the", "an", "any", "a"))
 _LACKING = frozenset(
     ("i do not have", "we do not have", "i still do not have", "i still do not know", "we still do not know", "i do not yet have")
 )
@@ -58,7 +62,7 @@ class Questions:
         if question and len(clauses) > 1 and 1 < len(end) < 5 and end[0] in AUXILIARIES and "not" in end and end[-1] in SUBJECTS:
             used.add(clauses[-1].start)
             return [(clauses[-1].start, "confirm")]  # "..., didn't you?"
-        if (more := self._more(clauses, question)) is not None:
+        if (more := self._more(clauses, question, moods)) is not None:
             return [(more, "ask_more")]
         asking = False
         for index, clause in enumerate(clauses):
@@ -114,6 +118,9 @@ class Questions:
             ):
                 used.add(clause.start)
                 found.append((where, ASK_IT))
+            elif last and "or" in names and len(names) <= 5 and not mood:
+                used.add(clause.start)
+                found.append((where, "ask_variant"))
             elif clause.inverted and "or" in names and {"want", "like", "prefer", "need"} & set(names) and not mood:
                 used.add(clause.start)
                 found.append((where, "ask_variant"))
@@ -137,15 +144,17 @@ class Questions:
         if worded:
             return ""
         if not clause.inverted:
-            return "confirm" if "you" in names else ""
+            return "confirm" if {"you", "it", "that"} & set(names) else ""
         if names[0] in MODALS:
             return "confirm" if names[1] in ("i", "we") else ""
         return "" if self._rude(line, names) else "ask_problem"
 
-    def _more(self, clauses: list[Clause], question: bool) -> float | None:
+    def _more(self, clauses: list[Clause], question: bool, moods: Mapping[int, set[str]]) -> float | None:
         """Where it is asked whether there is anything else."""
         for index, clause in enumerate(clauses):
             names = (*clause.words, "<q>") if question and index == len(clauses) - 1 else clause.words
+            if PROPOSE in moods.get(clause.start, ()):
+                continue
             if not (question or clause.kind == "if" or {"let", "just", "shout", "ask"} & set(names)):
                 continue
             if "more" in self._questions.names(line_of(names), names):
@@ -155,6 +164,10 @@ class Questions:
     def _request(self, clause: Clause, line: str, names: tuple[str, ...], last: bool) -> int | None:
         """Where a request begins in a clause's line, or ``None``."""
         if clause.inverted or last:
+            return 0
+        if _HELPFUL.search(line) or (
+            clause.words[:2] == ("you", "have") and "not" in clause.words[:4] and not _GIVEN.isdisjoint(clause.words)
+        ):
             return 0
         if clause.words[:3] == ("if", "you", "had") or {"thanks", "thank"} & set(clause.words[:4]):
             return None
@@ -174,7 +187,7 @@ class Questions:
         ):
             return 0
         start = self._cues.names(line, names).get("cue")
-        if " ".join(names[:4]) in _LACKING or " ".join(names[:5]) in _LACKING:
+        if any(" ".join(names[:length]) in _LACKING and not _OWN.isdisjoint(names[length : length + 2]) for length in (4, 5)):
             return 0
         if start is not None and not _DENYING.isdisjoint([*names[: line.count(" ", 0, start)], *names[:5]]):
             return None
@@ -215,6 +228,14 @@ class Questions:
             return {"problem": slots["problem"]}
         if "item" in slots and ("item that" in " ".join(names) or "payment" in slots):
             slots.pop("evidence" if "payment" not in slots else "item", None)
+        if "evidence" in slots and "instead" in names and {"shall", "should", "would"} & set(names):
+            slots.pop("evidence")
+        if "evidence" in slots and {"wrong", "parcel", "box"} & set(names) or "order" in slots and {"purchase", "orders"} & set(names):
+            slots.pop("item", None)
+        if "problem" in slots and "help" in names:
+            slots.pop("wish", None)
+        if "problem" in slots and "wrong" in names:
+            slots.pop("address", None)
         if "evidence" in slots and names[:2] == ("how", "did"):
             slots["problem"] = slots.pop("evidence")  # how it came about, not what it looks like
         if "evidence" in slots and "part" in names or "order" in slots and "number" in names:

@@ -71,7 +71,7 @@ def split(words: Sequence[str], tags: Sequence[str], question: bool = False) -> 
             part = tuple(words[first:index])
             if not question and part[0] in ("should", "had", "were") and part[1:2] and (part[1] in SUBJECTS or part[1] in DETERMINERS):
                 kind = "if"
-            clauses.append(Clause(first, part, tuple(tags[first:index]), kind, kind != "if" and _inverted(part)))
+            clauses.append(Clause(first, part, tuple(tags[first:index]), kind, kind != "if" and _inverted(part, question)))
         start, kind = index, opened
     return clauses
 
@@ -132,7 +132,7 @@ def _after_comma(words: Sequence[str], index: int, kind: str) -> str:
     return "main"
 
 
-def _inverted(words: Sequence[str]) -> bool:
+def _inverted(words: Sequence[str], question: bool) -> bool:
     index = 0
     while index < len(words) and words[index] in LEAD:
         index += 1
@@ -140,7 +140,7 @@ def _inverted(words: Sequence[str]) -> bool:
     if not rest:
         return False
     if rest[0] in QUESTION_WORDS:
-        return True
+        return question or rest[1:2] == () or rest[1] not in ("i", "we")
     if (
         rest[0] in ("for", "to", "in", "at", "from", "on", "with", "about", "under", "by", "into", "of")
         and len(rest) > 1

@@ -109,7 +109,7 @@ class CustomerServiceEnv(TextEnv):
     | player | train | test |
     |---|---|---|
     | scripted expert | 0.923 ± 0.029, 100 % | 0.922 ± 0.028, 100 % |
-    | random replies | TRAIN_RANDOM | TEST_RANDOM |
+    | random replies | -0.352 ± 0.141, 0 % | -0.362 ± 0.139, 0 % |
     | no reply | -0.250 ± 0.000, 0 % | -0.250 ± 0.000, 0 % |
 
     ``python -m lm_envs validate lm_envs/CustomerService-v0 --gold`` shows that gold scripts succeed and what is changed about them

@@ -26,6 +26,9 @@ from lm_envs.types import Split
 HINDRANCES = ("unknown_order", "wrong_postcode", "similar_orders", "changed_goal", "vague")
 """What makes a need of any intent harder to get at."""
 
+IN_BOTH = frozenset({("billing", "double"), ("out_of_scope", "person")})
+"""Twists that are due an operation which is due nowhere else: without them a split would have no use for a tool."""
+
 TWISTED, HINDERED = 0.5, 0.45  # shares of needs
 SECOND, THIRD = 0.35, 0.3  # shares of scenarios with a further need, where there may be one
 UNPROVEN = 0.5  # share of those pressing to skip proof of identity who have none
@@ -82,8 +85,8 @@ def generate(
 
 
 def split_of(intent: str, complication: str) -> Split | None:
-    """The split that owns a pair of an intent and a twist or hindrance; ``None`` for plain cases, which both have."""
-    if complication == PLAIN:
+    """The split that owns a pair of an intent and a twist or hindrance; ``None`` for plain cases and others that both have."""
+    if complication == PLAIN or (intent, complication) in IN_BOTH:
         return None
     if complication in HINDRANCES:
         return "test" if (INTENTS.index(intent) + HINDRANCES.index(complication)) % 3 == 2 else "train"
@@ -286,7 +289,7 @@ def _next_need(draft: Draft, intents: Sequence[str], before: Sequence[Need], ide
 @cache
 def _twists(intent: str, split: Split) -> tuple[str, ...]:
     """The twists of an intent that a split has; the plain case where it has no other."""
-    return tuple(twist for twist in TWISTS[intent] if split_of(intent, twist) == split) or (PLAIN,)
+    return tuple(twist for twist in TWISTS[intent] if twist != PLAIN and split_of(intent, twist) in (None, split)) or (PLAIN,)
 
 
 @cache

@@ -35,6 +35,7 @@ from lm_envs.envs.customer_service.words import Lexicon, sentences
 _ONE = {"address": "address", "payment": "payment", "exchange": "variant"}
 _PRONOUNS = frozenset(("it", "one"))
 _MEANT = {"address": "address", "card": "payment", "payment": "payment", "ticket": "ticket", "complaint": "ticket"}
+_MOMENT = frozenset("moment minute second sec moments minutes seconds hold bear wait".split())
 _LINKS = frozenset("so because since as therefore hence".split())
 _CHOOSING = frozenset("want like prefer rather whether choose".split())
 _TELLING = frozenset("tell know say choose decide need require ask confirm share".split())
@@ -127,6 +128,9 @@ class _Reader:
         moods: dict[int, set[str]] = {}
         for clause, mention in mentions:
             moods.setdefault(clause.start, set()).add(mention.mood)
+        acting = [clause for clause, mention in mentions if mention.mood != NONE and _MOMENT.isdisjoint(clause.words)]
+        spans = [range(clause.start, clause.start + len(clause.words)) for clause in acting]
+        found = [(at, act) for at, act in found if act != "wait" or not any(int(at) in span for span in spans)]
         asked = self._questions.find(clauses, question, moods, used)
         if asked:  # "give me your number and I'll take a look" is no waiting yet
             found = [(at, act) for at, act in found if act != "wait" or at < min(at for at, _ in asked)]

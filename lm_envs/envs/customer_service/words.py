@@ -16,6 +16,10 @@ _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|no|nr|st|rd|ave|mr|mrs|ms|dr|appr
 _WORD = re.compile(r"<[a-z]+:\d+>|[^\W_]+(?:['-][^\W_]+)*|[£$€]|[,;:()\"/-]")
 FORMS = "bspg"
 _QUOTED = re.compile(r'"(\w+)[.,]?"')
+_OWNED = re.compile(
+    r"\b(order|account|customer|holder|item|product|parcel|shop|company|purchase|article|courier|driver|manufacturer)'s"
+    r"(?= (?:number|name|postcode|email|address|reference|id|size|colour|color|price|policy|rules|warranty|details|owner|date|status)\b)"
+)
 _ITS = re.compile(
     r"\bits(?= (?:in|on|been|not|a|the|out|already|still|now|too|final|past|sold|delivered|shipped|cancelled|canceled|done|gone|okay)\b)"
 )
@@ -69,6 +73,8 @@ class Lexicon:
         """Lower-cased words and commas of a sentence, contractions written out and spelling mended."""
         if '"' in sentence:
             sentence = _QUOTED.sub(r"\1", sentence)
+        if "'s " in sentence:
+            sentence = _OWNED.sub(r"\1", sentence)
         if "its " in sentence:
             sentence = _ITS.sub("it is", sentence)
         for short, pattern, long in self._contractions:
@@ -136,6 +142,8 @@ class Lexicon:
             while at >= 0 and words[at] in _BETWEEN:
                 at -= 1
             return "p" if at >= 0 and words[at] in _PERFECT and words[at - 1 : at] != ["do"] else form
+        if lemma == "order":
+            return form if previous in _BEFORE_VERB or previous in ("i", "we", "you", "please", "and", "did") else "n"
         if lemma not in _NOUNS:
             return form
         following = words[index + 1] if index + 1 < len(words) else ""

@@ -28,6 +28,8 @@ _LACKING = frozenset(
 _ABOUT = frozenset("about concern concerns regarding".split())
 _AGAIN = frozenset("name email postcode order address".split())
 _GIVING = frozenset("repeat send give share provide check".split())
+_INVITING = frozenset("let just shout ask reach contact message write should touch".split())
+_VALUES = ("order", "email", "address")
 _COMING = frozenset("receive arrive come came get send turn".split())
 
 
@@ -91,6 +93,14 @@ class Questions:
                 used.add(clause.start)
                 continue
             slots = self._slots.names(line, names)
+            if not slots and offset and not {"not", "refuse"} & set(clause.words):
+                slots = self._slots.names(line_of(tags), clause.words)  # "the order number is needed"
+            if not last and not clause.inverted:
+                slots = {slot: at for slot, at in slots.items() if slot not in _VALUES or f"<{slot}>" not in names}
+            if last and "<order> or <order>" in line:
+                used.add(clause.start)
+                found.append((where, "ask_order"))
+                continue
             if clause.inverted and names[0] in BE and any(name in ("<order>", "<email>", "<address>") for name in names):
                 found.append((where, "confirm"))
                 used.add(clause.start)
@@ -155,7 +165,7 @@ class Questions:
             names = (*clause.words, "<q>") if question and index == len(clauses) - 1 else clause.words
             if PROPOSE in moods.get(clause.start, ()):
                 continue
-            if not (question or clause.kind == "if" or {"let", "just", "shout", "ask"} & set(names)):
+            if not (question or clause.kind == "if" or not _INVITING.isdisjoint(names)):
                 continue
             if "more" in self._questions.names(line_of(names), names):
                 return clause.start

@@ -27,7 +27,7 @@ _ARTICLE = re.compile(r"\bkb[- ]?0*(\d{1,4})\b|\barticle (?:number |no\.? |#)?0*
 _POINTS = re.compile(
     r"\b(\d{1,3}(?:,\d{3})+|\d{1,7}) (?:[a-z]{1,12} ){0,2}(?:points|pts)\b"
     r"|\bpoints?(?: [a-z]{1,10}){0,3}:? (?:is |at |of |are )(?:now |currently )?(\d{1,3}(?:,\d{3})+|\d{1,7})\b"
-    r"|\bpoints: ?(\d{1,7})\b"
+    r"|\bpoints(?: [a-z]{1,10}){0,4}: ?(\d{1,7})\b"
 )
 _MONEY = re.compile(
     r"[£$€] ?(\d{1,3}(?:,\d{3})+|\d{1,7})(?:\.(\d{1,2}))?(?!\d)"

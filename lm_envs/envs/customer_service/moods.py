@@ -31,7 +31,7 @@ _GENERAL = frozenset("orders items goods products parcels purchases returns arti
 _BARE_SUBJECTS = frozenset(
     (
         "order <order> money refund okay great it <money> item address replacement ticket payment return done that <address> "
-        "method details label"
+        "method details label complaint case report exchange replacement swap cancel callback destination"
     ).split()
 )
 _NOT_DONE_BY = frozenset("you customer the your a this any were who of by as for an".split())
@@ -79,10 +79,10 @@ class Verbs:
         index, negated, passed = head - 1, False, set()
         while index >= 0 and (
             self.words[index] in self.adverbs
-            or self.words[index] in ("not", "never", "longer", "been", "being")
+            or self.words[index] in ("not", "never", "longer", "been", "being", "neither")
             or (self.words[index] == "no" and self.words[index + 1] == "longer")
         ):
-            negated |= self.words[index] in ("not", "never", "longer")
+            negated |= self.words[index] in ("not", "never", "longer", "neither")
             passed.add(self.words[index])
             index -= 1
         return index, negated, passed
@@ -116,7 +116,7 @@ class Verbs:
             # "get it refunded", "have the order cancelled": the first verb decides
             for at in range(index, max(index - 4, -1), -1):
                 if self.words[at] == "be":
-                    return self._future(at)
+                    return REFUSE if negated else self._future(at)
                 if self.tags[at] == "get/p":
                     return self.participle(at)
                 if self.words[at] in ("get", "have", "had", "has") and at < index:
@@ -139,7 +139,7 @@ class Verbs:
             modal, denied, _ = self._left(have)
             if modal >= 0 and self.words[modal] in MODALS:
                 return REFUSE if self.words[modal] in ("could", "would", "might", "should") else OFFER
-            if negated or denied:
+            if negated or denied or self.words[max(have - 1, 0)] in ("nothing", "nobody", "none"):
                 return DENIED
             if self.question and have < 2:
                 return NONE
@@ -170,7 +170,8 @@ class Verbs:
         if word in _NOT_DONE_BY:
             return NONE
         if {"want", "like", "need", "wish", "ask"} & set(self.words[max(head - 7, 0) : head]):
-            return NONE
+            wished = self.question and self.clause.inverted and "you" in self.words[:head] and QUESTION_WORDS.isdisjoint(self.words[:head])
+            return PROPOSE if wished else NONE
         if index < 0 and self.words[head + 1 : head + 2] and self.words[head + 1] in _GENERAL:
             return NONE
         if index < 0 or word in _BARE_SUBJECTS:

@@ -69,13 +69,15 @@ class Words(Verbs):
             return REFUSE
         if {"exclude", "decline", "refuse", "reject", "deny"} & close and "not" not in close and not asking:
             return REFUSE
+        if "request" in {*left[-4:], *right[:2]} and ({"decline", "refuse", "reject", "deny"} & set(right) or "turn down" in after):
+            return NONE if "not" in right else REFUSE
         if close & {"see", "find", "locate", "know"} and "not" in close:
             return NONE
         if after.startswith(("on the way", "on its way", "done", "complete", "through")):
             return DONE
         if "enough" in left and "not" in left:
             return REFUSE
-        if "too" in left and {"long", "late", "old"} & close:
+        if "too" in left and {"long", "late", "old", "soon", "early"} & close:
             return REFUSE
         if "no" in left[-4:] and AUXILIARIES.isdisjoint(left[-4:]) and (BE | HAVE | MODALS).isdisjoint(right[:3]):
             return REFUSE
@@ -121,6 +123,6 @@ class Words(Verbs):
             return OFFER
         if "there" in left[-3:] and self.words[start] in ("ticket", "case"):
             return NONE if "not" in close else DONE
-        if {"suggest", "recommend", "propose"} & close:
+        if {"suggest", "recommend", "propose"} & (close | set(right[:5])) and "not" not in right[:5]:
             return OFFER
         return NONE

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 GAP = 6
+MAX_WORDS = 20_000  # whose patterns are remembered: texts are untrusted, and make up words
 
 
 class PatternSet:
@@ -42,7 +43,7 @@ class PatternSet:
                     index = self._by_start if word.endswith("~") else self._by_word
                     index.setdefault(word.rstrip("~"), []).append(len(self._patterns))
                 self._patterns.append((group, _compile(elements)))
-        self._lengths = sorted({len(start) for start in self._by_start})
+        self._allowed = _Allowed(self._by_word, self._by_start)
 
     def find(self, line: str, words: Sequence[str]) -> Iterator[tuple[str, re.Match[str]]]:
         """Every match of every pattern in a line.
@@ -51,11 +52,7 @@ class PatternSet:
             line: words that each end with a space.
             words: the line's words, bare of forms.
         """
-        candidates: set[int] = set()
-        for word in words:
-            candidates.update(self._by_word.get(word, ()))
-            for length in self._lengths:
-                candidates.update(self._by_start.get(word[:length], ()))
+        candidates = set[int]().union(*map(self._allowed.__getitem__, words))
         for index in sorted(candidates):
             group, pattern = self._patterns[index]
             for match in pattern.finditer(line):
@@ -67,6 +64,22 @@ class PatternSet:
         for group, match in self.find(line, words):
             first[group] = min(match.start(), first.get(group, match.start()))
         return first
+
+
+class _Allowed(dict[str, tuple[int, ...]]):
+    """The patterns that a word allows, looked up once a word: what is found there takes no Python."""
+
+    def __init__(self, by_word: Mapping[str, Sequence[int]], by_start: Mapping[str, Sequence[int]]) -> None:
+        super().__init__()
+        self._by_word, self._by_start = by_word, by_start
+        self._lengths = sorted({len(start) for start in by_start})
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        starts = (self._by_start.get(word[:length], ()) for length in self._lengths)
+        allowed = (*self._by_word.get(word, ()), *(index for indices in starts for index in indices))
+        if len(self) < MAX_WORDS:
+            self[word] = allowed
+        return allowed
 
 
 def line_of(words: Iterable[str]) -> str:

@@ -41,6 +41,7 @@ _NO_STATUS = {
     "delivered": frozenset(("return", "back", "being")),
     "shipped": frozenset(("back",)),
 }
+_KINDS = frozenset("orders items goods parcels packages products anything".split())
 _TIERS = ("gold", "silver", "standard")
 _TIER_WORDS = frozenset("members customers tier member membership level status customer account plan".split())
 _OTHERS = frozenset("team colleague specialist want customers people".split())
@@ -185,6 +186,8 @@ class Statements:
         before, span = line[: match.start()].split(), match.group().split()
         start = max((i + 1 for i, word in enumerate(before) if word == "that"), default=0)
         near = {word.split("/")[0] for word in before[start:][-8:] + span + line[match.end() :].split(maxsplit=3)[:3]}
+        if before[start - 2 : start - 1] and before[start - 2].split("/")[0] in _KINDS:
+            return False  # "we don't cancel orders that have shipped"
         if not self._not_status.isdisjoint(near) or near & _NO_STATUS.get(name, frozenset()):
             return False
         unsettled = name in ("pending", "processed")

@@ -4,13 +4,13 @@ import pytest
 from benchmarks.experiments.speed import environments, rewards
 from benchmarks.experiments.speed.environments import Setting, record
 
-QUICK = Setting(rows=4, warm_up=5, steps=60, rounds=1)
+QUICK = Setting(rows=4, warm_up=5, steps=120, rounds=1)
 
 
 @pytest.mark.parametrize("stream", environments.STREAMS)
 def test_streams_hold_allowed_tokens_and_end_replies(stream):
     actions, replies = record("CustomerService", stream, QUICK, 0)
-    assert actions.shape == (65, 4) and replies > 0
+    assert actions.shape == (125, 4) and replies > 0
     forbidden = list(environments._make("CustomerService", QUICK).chat.forbidden_ids)
     assert not np.isin(actions, forbidden).any()
     assert np.array_equal(actions, record("CustomerService", stream, QUICK, 0)[0])

@@ -123,8 +123,8 @@ class CustomerServiceEnv(TextEnv):
     - ``personas``: names of personas of the split to choose from; by default all, by ``adversarial``.
     - ``prompt``: ``"compact"`` (default), some 410 tokens of SmolLM2's tokenizer, or ``"full"``, with all rules and JSON schemas, some
       2,400.
-    - ``tools_in``: ``"prompt"`` (default), or ``"template"`` to leave the tools to a chat template: they are in the attribute ``tools``, and
-      token environments have the tokenizer's template describe them.
+    - ``tools_in``: ``"prompt"`` (default), or ``"template"`` to leave the tools to a chat template: they are in the attribute ``tools``,
+      and token environments have the tokenizer's template describe them.
     - ``customer``: ``"simulated"``, or a ``Voice`` (`llm_customer.py`) that finds the words for what the simulated customer says.
     - ``shaping``: whether the reward is shaped; by default not.
     - ``max_turns`` (default 24; the expert needs up to 20), ``split``, ``reward``, ``max_reply_chars``, ``max_chars``, ``render_mode``:

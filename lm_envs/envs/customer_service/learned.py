@@ -29,13 +29,17 @@ LABELS = (
 )
 FORMS = ("", "b", "s", "p", "g", "n")
 MAX_TAGS = 40
-ADDING, ADDING_BESIDE = 0.0, 1.0
-"""Logits above which a label that the patterns missed is added: where they found no act but inform, and where they did."""
+ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 1.0, 2.5
+"""Logits above which a label that the patterns missed is added: where they found no act but inform, where they did, and where that was
+an operation or a question like the label."""
 DROPPING, DROPPING_OPERATION = -3.0, -6.0
 """Logits below which a label that they found is dropped; what is offered, done or refused less lightly."""
 
 
 _OPERATING = frozenset(act for act in AGENT_ACTS if act.startswith(("offer_", "done_", "refuse_")))
+_ASKING = frozenset(act for act in AGENT_ACTS if act.startswith("ask_"))
+_REPAYING = frozenset("refund reimburse repay back credit money cash pay return reverse pocket penny cent release claim sum".split())
+_JOINING = frozenset(("and", "or", ",", "then", ";", "but", "&", "-"))
 _DONE = frozenset(act for act in AGENT_ACTS if act.startswith("done_"))
 _PERFECT = frozenset("have has had did".split())
 _POSSIBLE = frozenset("could would should might may must".split())
@@ -108,19 +112,30 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
     if not tags:
         return [], []
     logits = network().logits([*tags[:MAX_TAGS], *(("<q>",) if question else ())])
-    had = set(found)
-    least = ADDING if had.isdisjoint(_TELLING) else ADDING_BESIDE
-    settled = {label.partition("_")[2] for label in had if label in _OPERATING}
-    denied = _denies(tags)
-    barred = _DONE if question else frozenset[str]()  # "has it been sent?"
-    added, dropped = [], []
-    for label, logit in zip(LABELS, logits.tolist(), strict=True):
-        if label in had:
-            if logit < (DROPPING_OPERATION if label in _OPERATING else DROPPING):
-                dropped.append(label)
-        elif logit > least and label not in barred and not (label in _OPERATING and (denied or label.partition("_")[2] in settled)):
-            added.append(label)
+    had, words = set(found), {split(tag)[0] for tag in tags}
+    values = dict(zip(LABELS, logits.tolist(), strict=True))
+    settled = {label.partition("_")[2] for label in had & _OPERATING}
+    barred = _DONE if question or "already" in words else frozenset[str]()  # "has it been sent?"
+    if _denies(tags):
+        barred |= _OPERATING
+    if words.isdisjoint(_REPAYING):
+        barred |= {"offer_refund", "done_refund"}  # "£4.50 were charged"
+    joined = not words.isdisjoint(_JOINING)
+    added = [label for label in LABELS if label not in had and label not in barred and values[label] > _least(label, had, joined)]
+    added = [label for label in added if label not in _OPERATING or label.partition("_")[2] not in settled]
+    dropped = [label for label in found if values.get(label, 0.0) < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
+    if not any(label.startswith("refuse") for label in (*had, *added)):  # reasons were learned beside refusals alone
+        added, dropped = ([label for label in labels if not label.startswith("reason=")] for labels in (added, dropped))
     return added, dropped
+
+
+def _least(label: str, had: set[str], joined: bool) -> float:
+    """The logit from which a label is added to those had, in a sentence that joins things or not."""
+    if (label in _OPERATING and not had.isdisjoint(_OPERATING)) or (label in _ASKING and not had.isdisjoint(_ASKING)):
+        return ADDING_SECOND if joined else np.inf
+    if label.startswith("status=") and any(other.startswith("status=") for other in had):
+        return np.inf
+    return ADDING if had.isdisjoint(_TELLING) and (label not in _ASKING or "inform" not in had) else ADDING_BESIDE
 
 
 def _denies(tags: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Command line of the experiments: ``python -m benchmarks demo``, ``speed``, ``versus-trl``, ``sentiment-judge``."""
+"""Command line of the experiments: ``python -m benchmarks demo``, ``service``, ``speed``, ``versus-trl``, ``sentiment-judge``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from lm_envs.extras import explained
 
+SERVICE_ARMS = ("ordinary", "adversaries", "last message")
 SPEED_PARTS = ("engine", "scaling", "profile", "trpo", "environments", "rewards", "smollm2")
 
 
@@ -42,6 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     versus.add_argument("--sides", nargs="+", choices=("ours", "unshaped", "trl"), default=["ours", "unshaped", "trl"])
     versus.add_argument("--float32", action="store_true", help="instead of bfloat16 autocast, which is the default where the device has it")
     versus.set_defaults(run=_versus_trl)
+    service = commands.add_parser("service", help="a service desk: supervised start, PPO with adversaries and without, no memory")
+    service.add_argument("--out", type=Path, default=Path("runs/service"), help="folder for results (default: %(default)s)")
+    service.add_argument("--arms", nargs="+", choices=SERVICE_ARMS, default=list(SERVICE_ARMS), help="default: all")
+    service.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    service.add_argument("--tokens", type=_positive, default=None, help="tokens that an agent writes in PPO")
+    service.add_argument("--transcripts", type=_positive, default=None, help="of the expert, for the supervised start")
+    service.add_argument("--episodes", type=_positive, default=None, help="test episodes of each kind before and after each run")
+    service.add_argument("--jobs", type=_positive, default=2, help="runs at a time, a thread each (default: %(default)s)")
+    service.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works; the figures mean nothing")
+    service.set_defaults(run=_service)
     speed = commands.add_parser("speed", help="what the engine costs beside plain policies, generate, hand-written loops, stock TRPO")
     speed.add_argument("--parts", nargs="+", choices=SPEED_PARTS, default=list(SPEED_PARTS), help="default: all")
     speed.add_argument("--threads", type=_positive, default=None, help="of torch (default: torch's)")
@@ -89,6 +100,35 @@ def _demo(arguments: argparse.Namespace) -> int:
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     console.print(texts, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, learning_curves.png, completions.txt, and a folder a run")
+    return 0
+
+
+def _service(arguments: argparse.Namespace) -> int:
+    from lm_envs.shadowing import check_agents
+
+    check_agents()
+    from benchmarks.experiments.service import analysis, samples, study, sweep
+    from benchmarks.machine import machine
+
+    console = Console()
+    chosen = {name: getattr(arguments, name) for name in ("tokens", "transcripts", "episodes") if getattr(arguments, name) is not None}
+    settings = study.Study(**{**(study.QUICK if arguments.quick else {}), **chosen})
+    out: Path = arguments.out
+    results = sweep.run_all(settings, arguments.arms, arguments.seeds, out, arguments.jobs, console.print)
+    made = analysis.tables(results, resamples=20 if arguments.quick else 2000)
+    table = analysis.markdown(results, made)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    analysis.plot_curves(results, out / "learning_curves.png")
+    (out / "samples.txt").write_text(samples.samples(settings, results), encoding="utf-8")
+    summary = {
+        "study": asdict(settings),
+        "machine": machine(),
+        "tables": {sampling: {name: analysis.plain(one) for name, one in by_name.items()} for sampling, by_name in made.items()},
+        "seconds": {f"{result['what']['arm']}, {result['what']['seed']}": round(result["seconds"]) for result in results},
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{out}: summary.json, table.md, learning_curves.png, samples.txt, and a folder a run")
     return 0
 
 

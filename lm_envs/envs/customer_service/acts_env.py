@@ -73,14 +73,14 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
     customer's mood or identity. A reader of the conversation knows as much.
 
     ## Action
-    ``Discrete(len(CHOICES))``; `CHOICES` names an act and a tone for each number. 21 acts are said to the customer, in a neutral, warm
+    ``Discrete(len(CHOICES))``; `CHOICES` names an act and a tone for each number. 20 acts are said to the customer, in a neutral, warm
     (with a greeting) or apologetic tone: ``ask_<slot>``, ``inform``, ``report`` (what was changed), ``refuse_<reason>``, ``ask_more``.
     14 are tool calls. An act is admissible if its slots can be filled: a question asks for something unknown that belongs to the topic,
     what is told is known, a reason holds by what was read, a change needs an order that was read and is one that the topic may call
     for. One greets once, and apologises once in a matter and with refusals. ``info["action_mask"]`` (int8), ``action_mask()`` and
     ``action_masks()`` (for sb3-contrib) say which are; there is always one. An inadmissible act is an empty reply, which costs a turn
-    and patience; with ``inadmissible="spread"`` an admissible one takes its place, the ``action % count``-th, so that algorithms
-    without masks explore like those with them. Admissible acts can still be wrong, and break rules.
+    and patience. With ``inadmissible="spread"`` an admissible one takes its place, the same said neutrally or else the ``action %
+    count``-th, so that algorithms without masks explore like those with them. Admissible acts can still be wrong, and break rules.
 
     ## Reward
     That of the text level, in [-0.5, 1] an episode: ``success * (0.6 + 0.2 * satisfaction + 0.1 * efficiency + 0.1 * politeness) + 0.25
@@ -150,11 +150,7 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
         belief = self.belief
         if not self.action_space.contains(action):
             raise gym.error.InvalidAction(f"an action is an integer from 0 to {len(CHOICES) - 1}; got {action!r}")
-        number = int(action)
-        if self.inadmissible == "spread" and not self._admissible[number]:
-            able = np.flatnonzero(self._admissible)
-            number = int(able[number % len(able)])
-        act, tone = CHOICES[number]
+        act, tone = CHOICES[self._carried_out(int(action))]
         move = choices.fill(belief, act, tone)
         reply = "" if move is None else self.desk.word(move)
         messages, reward, terminated, truncated, info = self.desk.step(reply)
@@ -181,6 +177,16 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
     def render(self) -> str | None:  # type: ignore[override]
         """The transcript so far in ``"ansi"`` mode; ``None`` otherwise."""
         return self.desk.render()
+
+    def _carried_out(self, action: int) -> int:
+        """The action itself, or the admissible one that takes its place: the same act said neutrally, else any."""
+        if self.inadmissible == "turn" or self._admissible[action]:
+            return action
+        neutral = NUMBER[CHOICES[action][0], "neutral"]
+        if self._admissible[neutral]:
+            return neutral
+        able = np.flatnonzero(self._admissible)
+        return int(able[action % len(able)])
 
     def _observe(self) -> Observation:
         able = choices.able_acts(self.belief)

@@ -35,6 +35,8 @@ _BARE_SUBJECTS = frozenset(
     ).split()
 )
 _NOT_DONE_BY = frozenset("you customer the your a this any were who of by as for an".split())
+_NEITHER = frozenset(("neither", "nor"))
+_SPANS = frozenset("week month monday tuesday wednesday thursday friday saturday sunday year night time".split())
 _POSSIBLE = (
     "possible available option allow permit something offer accept give eligible able doable feasible table due allowed permitted".split()
 )
@@ -101,7 +103,17 @@ class Verbs:
         if self.words[head] == "receive":
             return NONE
         mood = self._past(head)
+        if mood == DONE and self._past_day(head):
+            return NONE
         return OFFER if mood == DONE and self.words[head] in ("initiate", "start", "begin") else mood
+
+    def _past_day(self, head: int) -> bool:
+        """Whether it is told of an earlier time: "was refunded last week", "had been refunded"."""
+        after = self.words[head + 1 :]
+        earlier = "ago" in after or "before" in after[-1:] or "earlier" in after or "yesterday" in after
+        earlier |= any(a == "last" and b in _SPANS for a, b in zip(after, after[1:], strict=False))
+        had = "had" in self.words[max(head - 4, 0) : head] and "been" in self.words[max(head - 3, 0) : head]
+        return earlier or (had and self.words[max(head - 4, 0)] not in ("i", "we"))
 
     def _past(self, head: int) -> str:
         index, negated, passed = self._left(head)
@@ -215,6 +227,7 @@ class Verbs:
             "not" in self.words[max(index - 3, 0) : at]
             or "no" in self.words[max(index - 6, 0) : at]
             or "never" in self.words[max(index - 3, 0) : at]
+            or not _NEITHER.isdisjoint(self.words[max(index - 8, 0) : at])
         )
         if self.question and self.clause.inverted:
             return NONE

@@ -7,7 +7,7 @@ How it reads. The first 2,000 characters are cut into sentences. In each, values
 reduced to lemma and form (`words.py`), and clauses are told apart: statements, questions, conditions and reasons (`clauses.py`).
 Operations are understood from their frame: auxiliary, subject, negation (`frames.py`). Requests for details, courtesies, states and
 reasons are word patterns (`patterns.py` explains them) from `data/understanding`. What is left and is about the shop's business is
-``inform``.
+``inform``. A small network has the last word where it is sure (`learned.py`).
 
 Limits. Only English; irony and quotation are taken literally; a pronoun's reference is not resolved, so that "that isn't possible" is
 a refusal without its operation; each sentence is read by itself.
@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
+from lm_envs.envs.customer_service import learned
 from lm_envs.envs.customer_service.acts import AGENT_ACTS, OPERATIONS, REASONS, SLOTS, Reading
 from lm_envs.envs.customer_service.asking import ASK_IT, ASK_ONE, TAGS, Questions
 from lm_envs.envs.customer_service.clauses import BE, LEAD, Clause, split
@@ -38,6 +39,7 @@ _MEANT = {"address": "address", "card": "payment", "payment": "payment", "ticket
 _MOMENT = frozenset("moment minute second sec moments minutes seconds hold bear wait".split())
 _LINKS = frozenset("so because since as therefore hence".split())
 _CHOOSING = frozenset("want like prefer rather whether choose".split())
+_PROPOSING = frozenset("suggest recommend propose advise".split())
 _TELLING = frozenset("tell know say choose decide need require ask confirm share".split())
 
 
@@ -124,6 +126,7 @@ class _Reader:
         used: set[int] = set()  # clauses that are an act
         found = self._statements.courtesies(clauses, line, names)
         mentions = [(clause, mention) for clause in clauses for mention in self._mentions(clauses, clause, question)]
+        mentions = [(clause, _unfulfilled(clause, mention, names)) for clause, mention in mentions]
         found += self._operations(mentions, question or not _TELLING.isdisjoint(names), used)
         moods: dict[int, set[str]] = {}
         for clause, mention in mentions:
@@ -148,6 +151,7 @@ class _Reader:
         if not found and facts and not question:
             found.append((0.0, "inform"))
         acts = tuple(dict.fromkeys(act for _, act in sorted(found, key=lambda item: item[0])))
+        acts, facts, reasons = _amended(tags, question, acts, facts, reasons)
         return _Said(acts, frozenset(facts), frozenset(reasons), self._questions.named(line, names), len(sentence.split()))
 
     def _mentions(self, clauses: list[Clause], clause: Clause, question: bool) -> list[Mention]:
@@ -236,6 +240,34 @@ class _Reader:
             if self._statements.informs(clause):
                 found.append((clause.start + 0.5, "inform"))
         return found
+
+
+def _unfulfilled(clause: Clause, mention: Mention, names: list[str]) -> Mention:
+    """An operation that is only wished for is refused: "I would swap it, but there are none"."""
+    after = names[clause.start + len(clause.words) :][:3]
+    wished = clause.words[:1] in (("i",), ("we",)) and "would" in clause.words[1:4] and _PROPOSING.isdisjoint(clause.words)
+    return replace(mention, mood=REFUSE) if mention.mood == OFFER and wished and "but" in after else mention
+
+
+def _amended(
+    tags: list[str], question: bool, acts: tuple[str, ...], facts: set[tuple[str, str]], reasons: set[str]
+) -> tuple[tuple[str, ...], set[tuple[str, str]], set[str]]:
+    """Acts, facts and reasons of a sentence after the network's second opinion."""
+    had = [*acts, *(f"{kind}={value}" for kind, value in facts), *(f"reason={reason}" for reason in reasons)]
+    added, dropped = learned.amend(tags, question, had)
+    for label in added:
+        kind, is_fact, value = label.partition("=")
+        if kind == "reason":
+            reasons = reasons | {value}
+        elif is_fact:
+            facts = facts | {(kind, value)}
+        else:
+            acts = (*acts, label)
+    if dropped:
+        acts = tuple(act for act in acts if act not in dropped)
+        facts = {(kind, value) for kind, value in facts if f"{kind}={value}" not in dropped}
+        reasons = {reason for reason in reasons if f"reason={reason}" not in dropped}
+    return acts, facts, reasons
 
 
 def _bare(tag: str) -> str:

@@ -1,0 +1,27 @@
+"""Results as files, so that what has been run is not run again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def kept(path: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result in a file, if it was got with these settings."""
+    if not path.exists():
+        return None
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result if result.get("what") == json.loads(json.dumps(what)) else None
+
+
+def keep(path: Path, what: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a result with its settings, all of it or nothing; returns what :func:`kept` will."""
+    result = {"what": json.loads(json.dumps(what)), **found}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+    return result

@@ -1,0 +1,109 @@
+"""The settings, and the environments that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+
+from agents.algorithms import make_token_env
+from benchmarks.experiments.service.memory import LastMessage, LastMessageTokens
+from lm_envs.core import TextEnv
+from lm_envs.types import Messages
+
+ENV = "lm_envs/CustomerService-v0"
+
+
+class Arm(NamedTuple):
+    """What is compared."""
+
+    adversarial: float = 0.0
+    """share of adversaries among the customers that are learnt from, in the transcripts and in PPO"""
+    memory: bool = True
+    """whether the agent sees the whole conversation, or the last message alone"""
+
+
+ARMS = {"ordinary": Arm(), "adversaries": Arm(adversarial=0.5), "last message": Arm(memory=False)}
+
+CUSTOMERS = {"ordinary": 0.0, "adversarial": 1.0}
+"""Who an agent is judged by: the share of adversaries among the customers of the test split."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The settings that all arms share."""
+
+    model: str = "tiny"
+    intents: tuple[str, ...] = ("status", "loyalty", "cancel", "address", "out_of_scope")
+    """what ordinary customers come for: few enough for two million parameters; adversaries have aims of their own besides"""
+    max_needs: int = 1
+    max_turns: int = 14
+    """the expert needs up to 11"""
+    max_length: int = 1024
+    max_reply_tokens: int = 64
+    transcripts: int = 1000
+    """conversations of the expert that an arm's start is trained on"""
+    epochs: int = 1
+    """passes over them"""
+    start_rate: float = 1e-3
+    """peak learning rate of the supervised training"""
+    start_batch: int = 8192
+    """tokens of a batch there, padding included"""
+    start_seed: int = 1_000_000
+    """transcript k opens with this seed plus k; also seeds the order of batches"""
+    tokens: int = 100_000
+    """that an agent writes in PPO, about"""
+    n_envs: int = 16
+    ppo: dict[str, Any] = field(default_factory=lambda: {"n_steps": 256, "learning_rate": 3e-4, "target_kl": None})
+    """arguments of PPO that differ from ``agents.make``'s"""
+    shaping: bool = False
+    """whether the environment's potential-based shaping is on in PPO; judging is done without"""
+    kl: float = 0.0
+    """coefficient of a penalty for leaving the start"""
+    episodes: int = 128
+    """of each kind of customers, before PPO and after"""
+    threads: int = 1
+    """of a run"""
+
+    def kwargs(self, **more: Any) -> dict[str, Any]:
+        """Keyword arguments of the text environment."""
+        return {"intents": self.intents, "max_needs": self.max_needs, "max_turns": self.max_turns, **more}
+
+
+QUICK: dict[str, Any] = {
+    "transcripts": 8,
+    "tokens": 1,
+    "n_envs": 2,
+    "ppo": {"n_steps": 48, "n_epochs": 1},
+    "episodes": 2,
+    "max_turns": 2,
+    "max_reply_tokens": 24,
+}
+"""Settings that show within a minute whether it works."""
+
+
+def text_env(study: Study, memory: bool, **kwargs: Any) -> gym.Env[Messages, str]:
+    """One text environment as an agent sees it."""
+    env = gym.make(ENV, disable_env_checker=True, **study.kwargs(**kwargs))
+    return env if memory else LastMessage(env)
+
+
+def token_envs(study: Study, memory: bool, tokenizer: str | Path, rows: int, **kwargs: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+    """Token environments side by side, as agents see them."""
+    sizes: dict[str, Any] = {"max_length": study.max_length, "max_reply_tokens": study.max_reply_tokens}
+    if memory:
+        return make_token_env(ENV.replace("-v", "Tokens-v"), rows, tokenizer, {**study.kwargs(**kwargs), **sizes})
+    return LastMessageTokens(_rows(study, rows, kwargs), tokenizer, **sizes)
+
+
+def _rows(study: Study, rows: int, kwargs: dict[str, Any]) -> Sequence[TextEnv]:
+    envs: list[TextEnv] = []
+    for _ in range(rows):
+        shared = {"reward": envs[0].reward_model} if envs else {}
+        env = text_env(study, True, **kwargs, **shared).unwrapped
+        assert isinstance(env, TextEnv)
+        envs.append(env)
+    return envs

@@ -1,0 +1,144 @@
+"""The supervised start: the model goes on learning from the scripted expert's conversations, from its replies alone.
+
+system: ...   user: Where is my parcel?   assistant: What is your order number?   user: It's 4411.   assistant: {"name": ...
+                                          ^ learnt                                                   ^ learnt
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from agents.kl import fingerprint
+from agents.models import ModelSpec, locate
+from benchmarks.experiments.service.files import keep, kept
+from benchmarks.experiments.service.study import ARMS, Arm, Study, text_env
+from lm_envs.chat import ChatFormat
+from lm_envs.core import TextEnv
+from lm_envs.tokens import load_tokenizer
+
+_NOT_LEARNT = -100  # torch's cross-entropy leaves such labels out
+_DECISIVE = ("model", "intents", "max_needs", "max_turns", "max_length", "transcripts", "epochs", "start_rate", "start_batch", "start_seed")
+
+
+@dataclass
+class Row:
+    """Tokens as an agent sees and writes them.
+
+    Attributes:
+        ids: all of them.
+        labels: the same where the agent wrote them, else :data:`_NOT_LEARNT`.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+
+    def add(self, ids: Sequence[int], learnt: bool) -> None:
+        """Append tokens."""
+        self.ids += ids
+        self.labels += ids if learnt else [_NOT_LEARNT] * len(ids)
+
+
+def transcripts(study: Study, arm: Arm, chat: ChatFormat) -> Iterator[Row]:
+    """The expert's conversations of the train split: a row each, or without memory a row a reply."""
+    env = text_env(study, arm.memory, split="train", adversarial=arm.adversarial)
+    text = env.unwrapped
+    assert isinstance(text, TextEnv)
+    for number in range(study.transcripts):
+        seen, _ = env.reset(seed=study.start_seed + number)
+        row = Row()
+        row.add(chat.open(seen), learnt=False)
+        over = False
+        while not over:
+            known = len(text.messages)
+            reply = text.expert_reply()
+            written = chat.encode_reply(reply)
+            row.add(written, learnt=True)
+            seen, _, terminated, truncated, _ = env.step(reply)
+            over = terminated or truncated
+            if not arm.memory:
+                yield row
+                row = Row()
+                row.add(chat.open(seen), learnt=False)
+            elif not over:
+                row.add(chat.close(written[-1], text.messages[known + 1 :], prompt=True), learnt=False)
+        if arm.memory:
+            yield row
+
+
+def batches(rows: Sequence[Row], tokens: int, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Ids and labels, ``(rows, length)`` each, of one pass in random order; rows of like length share a batch."""
+    order = sorted(rng.permutation(len(rows)).tolist(), key=lambda number: len(rows[number].ids) // 16)
+    groups: list[list[Row]] = [[]]
+    for number in order:
+        if groups[-1] and (len(groups[-1]) + 1) * len(rows[number].ids) > tokens:
+            groups.append([])
+        groups[-1].append(rows[number])
+    pad = torch.nn.utils.rnn.pad_sequence
+    for number in rng.permutation(len(groups)).tolist():
+        ids, labels = ([torch.tensor(getattr(row, name)) for row in groups[number]] for name in ("ids", "labels"))
+        yield pad(ids, batch_first=True), pad(labels, batch_first=True, padding_value=_NOT_LEARNT)
+
+
+def fit(model: Any, rows: Sequence[Row], study: Study) -> float:
+    """Train a causal LM on the rows' labels; the mean loss of the last pass, in nats a token."""
+    passes = [list(batches(rows, study.start_batch, np.random.default_rng([study.start_seed, number]))) for number in range(study.epochs)]
+    steps = sum(map(len, passes))
+    warm_up = max(1, steps // 20)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=study.start_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
+    )
+    losses: list[float] = []
+    model.train()
+    for ids, labels in (batch for one in passes for batch in one):
+        loss = model(input_ids=ids, labels=labels).loss  # padding stands on the right: no token looks at it
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    model.eval()
+    return float(np.mean(losses[-len(passes[-1]) :]))
+
+
+def started(study: Study, arm: str, folder: Path) -> dict[str, Any] | None:
+    """What :func:`make_start` returned for these settings and the model as it is now, if it has been run."""
+    return kept(folder / "start.json", _what(study, arm))
+
+
+def make_start(study: Study, arm: str, folder: Path) -> dict[str, Any]:
+    """Make the start of an arm: a folder with model, tokenizer and ``start.json``, which is returned."""
+    torch.set_num_threads(study.threads)
+    torch.manual_seed(study.start_seed)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    began = time.perf_counter()
+    source = locate(study.model)
+    model, tokenizer = ModelSpec.of(source).build(), load_tokenizer(source)
+    rows = [row for row in transcripts(study, ARMS[arm], ChatFormat(tokenizer)) if len(row.ids) <= study.max_length]
+    loss = fit(model, rows, study)
+    beside = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    model.save_pretrained(beside)  # type: ignore[operator]
+    tokenizer.save_pretrained(beside)
+    lengths = [len(row.ids) for row in rows]
+    found = {"rows": len(rows), "longest": max(lengths), "tokens": sum(lengths), "loss": loss, "seconds": time.perf_counter() - began}
+    result = keep(beside / "start.json", _what(study, arm), {**found, "fingerprint": fingerprint(model)})
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.replace(folder)
+    return result
+
+
+def _what(study: Study, arm: str) -> dict[str, Any]:
+    of = fingerprint(ModelSpec.of(locate(study.model)).build())
+    return {"arm": ARMS[arm]._asdict(), "of": of, **{name: getattr(study, name) for name in _DECISIVE}}

@@ -5,7 +5,8 @@ saying things. Where it is confident enough that a label is missing or wrong, it
 
     tags of a sentence -> embeddings of word and form -> convolutions of width 3 and 5, their maxima -> hidden layer -> logits
 
-Its weights, `data/understanding/learned.npz`, are made by `benchmarks/experiments/reply_reader/train.py`. Reading is numpy alone, some 0.1 ms a sentence.
+Its weights, `data/understanding/learned.npz`, are made by `benchmarks/experiments/reply_reader/train.py`. Reading is numpy alone, some
+0.1 ms a sentence.
 """
 
 from __future__ import annotations

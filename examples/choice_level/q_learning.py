@@ -85,7 +85,7 @@ class Table:
 
 
 def train(args: Args) -> Table:
-    """Learn from episodes with potential-based shaping, which leaves the best policy as it is."""
+    """Learn from episodes with potential-based shaping, which sums to zero over each."""
     rng = np.random.default_rng(args.seed)
     env = gym.make(ENV, intents=INTENTS, shaping=True)
     table = Table(int(env.action_space.n))  # type: ignore[attr-defined]

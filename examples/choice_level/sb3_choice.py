@@ -45,7 +45,7 @@ STEPS = {"dqn": 400_000, "ppo": 600_000, "a2c": 400_000, "maskable_ppo": 200_000
 
 
 def build(args: Args) -> BaseAlgorithm:
-    """The algorithm with its environments. Shaping is on in training: it leaves the best policy as it is, and is off when evaluated."""
+    """The algorithm with its environments. Shaping, which sums to zero over an episode, is on in training alone."""
     network: dict[str, Any] = {"net_arch": [128, 128], "activation_fn": torch.nn.ReLU}
     options = _options(args) | {"shaping": True}
     env = make_vec_env(lambda: gym.make(ENV, **options), args.n_envs, seed=args.seed)

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from agents.algorithms import make_token_env
-from benchmarks.experiments.service.memory import LastMessage, LastMessageTokens
+from benchmarks.experiments.service.view import TokenViews, View
 from lm_envs.core import TextEnv
-from lm_envs.types import Messages
 
 ENV = "lm_envs/CustomerService-v0"
 
@@ -42,7 +40,10 @@ class Study:
     max_needs: int = 1
     max_turns: int = 14
     """the expert needs up to 11"""
-    max_length: int = 1024
+    rules: bool = False
+    """whether the agent reads the system message: two million parameters learn the rules from transcripts rather than from 400 tokens of
+    small print, and without it conversations are a third as long"""
+    max_length: int = 768
     max_reply_tokens: int = 64
     transcripts: int = 1000
     """conversations of the expert that an arm's start is trained on"""
@@ -85,18 +86,21 @@ QUICK: dict[str, Any] = {
 """Settings that show within a minute whether it works."""
 
 
-def text_env(study: Study, memory: bool, **kwargs: Any) -> gym.Env[Messages, str]:
+def text_env(study: Study, memory: bool, **kwargs: Any) -> View:
     """One text environment as an agent sees it."""
-    env = gym.make(ENV, disable_env_checker=True, **study.kwargs(**kwargs))
-    return env if memory else LastMessage(env)
+    return View(gym.make(ENV, disable_env_checker=True, **study.kwargs(**kwargs)), study.rules, memory)
 
 
-def token_envs(study: Study, memory: bool, tokenizer: str | Path, rows: int, **kwargs: Any) -> gym.vector.VectorEnv[Any, Any, Any]:
+def token_envs(study: Study, memory: bool, tokenizer: str | Path, rows: int, **kwargs: Any) -> TokenViews:
     """Token environments side by side, as agents see them."""
-    sizes: dict[str, Any] = {"max_length": study.max_length, "max_reply_tokens": study.max_reply_tokens}
-    if memory:
-        return make_token_env(ENV.replace("-v", "Tokens-v"), rows, tokenizer, {**study.kwargs(**kwargs), **sizes})
-    return LastMessageTokens(_rows(study, rows, kwargs), tokenizer, **sizes)
+    return TokenViews(
+        _rows(study, rows, kwargs),
+        tokenizer,
+        rules=study.rules,
+        memory=memory,
+        max_length=study.max_length,
+        max_reply_tokens=study.max_reply_tokens,
+    )
 
 
 def _rows(study: Study, rows: int, kwargs: dict[str, Any]) -> Sequence[TextEnv]:

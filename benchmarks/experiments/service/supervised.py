@@ -27,7 +27,19 @@ from lm_envs.core import TextEnv
 from lm_envs.tokens import load_tokenizer
 
 _NOT_LEARNT = -100  # torch's cross-entropy leaves such labels out
-_DECISIVE = ("model", "intents", "max_needs", "max_turns", "max_length", "transcripts", "epochs", "start_rate", "start_batch", "start_seed")
+_DECISIVE = (
+    "model",
+    "intents",
+    "max_needs",
+    "max_turns",
+    "rules",
+    "max_length",
+    "transcripts",
+    "epochs",
+    "start_rate",
+    "start_batch",
+    "start_seed",
+)
 
 
 @dataclass

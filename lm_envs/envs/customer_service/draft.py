@@ -107,6 +107,14 @@ class Draft:
         """Leave none of a variant."""
         self.shop.stock[variant] = 0
 
+    def mark(self) -> tuple[dict[str, Order], dict[str, int], set[str]]:
+        """What :meth:`back_to` needs to take back what is drafted from here on."""
+        return dict(self.shop.orders), dict(self.shop.stock), set(self._products)
+
+    def back_to(self, mark: tuple[dict[str, Order], dict[str, int], set[str]]) -> None:
+        """Take back the orders, the stock and the choice of products since a mark."""
+        self.shop.orders, self.shop.stock, self._products = mark
+
     def ensure_stock(self, variant: str) -> None:
         """Leave some of a variant, whatever the usual stock."""
         if self.shop.in_stock(variant) < 1:

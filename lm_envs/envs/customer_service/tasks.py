@@ -273,10 +273,10 @@ def _next_need(draft: Draft, intents: Sequence[str], before: Sequence[Need], ide
         if before and split_of_pair(before[-1].intent, intent) != draft.split:
             continue
         twist = draft.pick(_twists(intent, draft.split)) if draft.rng.random() < TWISTED else PLAIN
-        orders = dict(draft.shop.orders)
+        mark = draft.mark()
         need = situations.build(draft, intent, twist)
         if any(_clash(need, other) for other in before):
-            draft.shop.orders = orders
+            draft.back_to(mark)
             continue
         hardships = int(twist != PLAIN)
         if draft.rng.random() < HINDERED and (hindrances := _hindrances(intent, draft.split, first=not before)):

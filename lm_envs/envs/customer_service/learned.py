@@ -31,9 +31,9 @@ LABELS = (
 FORMS = ("", "b", "s", "p", "g", "n")
 MAX_TAGS = 40
 ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 1.0, 2.5
-_LEAST = min(ADDING, ADDING_BESIDE, ADDING_SECOND)
 """Logits above which a label that the patterns missed is added: where they found no act but inform, where they did, and where that was
 an operation or a question like the label."""
+_LEAST = min(ADDING, ADDING_BESIDE, ADDING_SECOND)
 DROPPING, DROPPING_OPERATION = -3.0, -6.0
 """Logits below which a label that they found is dropped; what is offered, done or refused less lightly."""
 

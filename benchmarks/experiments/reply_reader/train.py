@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -168,7 +169,8 @@ def main() -> None:
     learned.amend = lambda *_: ([], [])  # type: ignore[assignment]  # what is trained has no say in its own labels
     data = rows(args.seed, not args.without_even)
     print(f"{len(data)} sentences")
-    np.savez_compressed(args.out, **train(data, args.seed))
+    weights: dict[str, Any] = train(data, args.seed)
+    np.savez_compressed(args.out, **weights)
 
 
 if __name__ == "__main__":

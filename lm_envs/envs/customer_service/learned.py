@@ -123,10 +123,15 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
         barred |= _OPERATING
     if words.isdisjoint(_REPAYING):
         barred |= {"offer_refund", "done_refund"}  # "£4.50 were charged"
+    if any(label.startswith("refuse") for label in had):
+        barred |= _ASKING  # "I can't verify your identity"
+    if had & _OPERATING:
+        barred |= {"rude"}
     joined = not words.isdisjoint(_JOINING)
     added = [label for label in likely if label not in had and label not in barred and values[label] > _least(label, had, joined)]
     added = [label for label in added if label not in _OPERATING or label.partition("_")[2] not in settled]
-    dropped = [label for label in found if values.get(label, 0.0) < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
+    doubted = [label for label in found if not label.startswith("reason=")]
+    dropped = [label for label in doubted if values.get(label, 0.0) < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
     if not any(label.startswith("refuse") for label in (*had, *added)):  # reasons were learned beside refusals alone
         added, dropped = ([label for label in labels if not label.startswith("reason=")] for labels in (added, dropped))
     return added, dropped

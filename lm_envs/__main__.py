@@ -134,7 +134,10 @@ def _list(options: argparse.Namespace) -> int:
     for name, target in FAMILIES.items():
         module, attribute = target.split(":")
         table.add_row(f"{_NAMESPACE}{name}-v0", (inspect.getdoc(getattr(importlib.import_module(module), attribute)) or "").split("\n")[0])
-        table.add_row(f"{_NAMESPACE}{name}Tokens-v0", "the same, one token at a time", end_section=True)
+        choices = f"{_NAMESPACE}{name}Acts-v0"
+        table.add_row(f"{_NAMESPACE}{name}Tokens-v0", "the same, one token at a time", end_section=choices not in gym.registry)
+        if choices in gym.registry:
+            table.add_row(choices, "the same as a choice of dialogue acts", end_section=True)
     Console().print(table)
     return 0
 

@@ -40,11 +40,12 @@ _COLUMNS = (
 
 
 def write(transcript: Transcript, path: str | Path) -> None:
-    """Write the page of a transcript to a file.
+    """Write the page of a transcript to a file; folders that are missing are made.
 
     Raises:
         OSError: when it can't be written.
     """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(page(transcript), encoding="utf-8", newline="\n")
 
 

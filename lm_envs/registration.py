@@ -13,7 +13,7 @@ FAMILIES = {
 LIMITS = {
     "Sentiment": {"max_length": 256, "max_reply_tokens": 32},
     "Dialogue": {"max_length": 1024, "max_reply_tokens": 40},
-    "CustomerService": {"max_length": 2048, "max_reply_tokens": 96},
+    "CustomerService": {"max_length": 1536, "max_reply_tokens": 64},
 }
 
 

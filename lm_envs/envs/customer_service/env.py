@@ -28,7 +28,7 @@ from lm_envs.envs.customer_service.record import Record
 from lm_envs.envs.customer_service.rules import Rulebook
 from lm_envs.envs.customer_service.scenario import INTENTS, Scenario
 from lm_envs.envs.customer_service.scoring import Score
-from lm_envs.envs.customer_service.tools import Toolbox
+from lm_envs.envs.customer_service.tools import Toolbox, schemas
 from lm_envs.envs.customer_service.truth import false_facts
 from lm_envs.envs.customer_service.understanding import read
 from lm_envs.types import Message, Messages
@@ -123,7 +123,8 @@ class CustomerServiceEnv(TextEnv):
     - ``personas``: names of personas of the split to choose from; by default all, by ``adversarial``.
     - ``prompt``: ``"compact"`` (default), some 410 tokens of SmolLM2's tokenizer, or ``"full"``, with all rules and JSON schemas, some
       2,400.
-    - ``tools_in``: ``"prompt"`` (default), or ``"template"`` to leave the tools to a chat template (``tools.schemas()``).
+    - ``tools_in``: ``"prompt"`` (default), or ``"template"`` to leave the tools to a chat template: they are in the attribute ``tools``,
+      and token environments have the tokenizer's template describe them.
     - ``customer``: ``"simulated"``, or a ``Voice`` (`llm_customer.py`) that finds the words for what the simulated customer says.
     - ``shaping``: whether the reward is shaped; by default not.
     - ``max_turns`` (default 24; the expert needs up to 20), ``split``, ``reward``, ``max_reply_chars``, ``max_chars``, ``render_mode``:
@@ -161,6 +162,8 @@ class CustomerServiceEnv(TextEnv):
         self.max_needs = at_least("max_needs", one_of("max_needs", max_needs, range(1, MAX_NEEDS + 1)), 1)
         self.prompt = one_of("prompt", prompt, STYLES)
         self.tools_in = one_of("tools_in", tools_in, TOOLS_IN)
+        if tools_in == "template":
+            self.tools = schemas()
         if isinstance(customer, str):
             one_of("customer", customer, ("simulated",))
         self.voice = None if isinstance(customer, str) else customer

@@ -241,3 +241,19 @@ def _score(right: int, claimed: int, support: int) -> Score:
 def _macro(scores: Mapping[str, Score]) -> float:
     present = [score.f1 for score in scores.values() if score.support]
     return sum(present) / len(present) if present else 0.0
+
+
+def main() -> None:
+    """Print how well the reader understands the replies."""
+    from lm_envs.envs.customer_service.understanding import read
+
+    report = evaluate(read)
+    sources = ", ".join(f"{source} {score:.3f}" for source, score in report.by_source.items())
+    print(f"macro-F1 {report.macro_f1:.3f} ({sources}) of {report.size} replies; {report.exact:.1%} read without any mistake")
+    for label, score in sorted(report.labels.items(), key=lambda item: item[1].f1):
+        if score.support:
+            print(f"{label:<16} precision {score.precision:.2f}  recall {score.recall:.2f}  F1 {score.f1:.2f}  of {score.support}")
+
+
+if __name__ == "__main__":
+    main()

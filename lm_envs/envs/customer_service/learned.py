@@ -5,7 +5,8 @@ saying things. Where it is confident enough that a label is missing or wrong, it
 
     tags of a sentence -> embeddings of word and form -> convolutions of width 3 and 5, their maxima -> hidden layer -> logits
 
-Its weights, `data/understanding/learned.npz`, are made by `tools/reply_reader/train.py`. Reading is numpy alone, some 0.1 ms a sentence.
+Its weights, `data/understanding/learned.npz`, are made by `benchmarks/experiments/reply_reader/train.py`. Reading is numpy alone, some
+0.1 ms a sentence.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ MAX_TAGS = 40
 ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 1.0, 2.5
 """Logits above which a label that the patterns missed is added: where they found no act but inform, where they did, and where that was
 an operation or a question like the label."""
+_LEAST = min(ADDING, ADDING_BESIDE, ADDING_SECOND)
 DROPPING, DROPPING_OPERATION = -3.0, -6.0
 """Logits below which a label that they found is dropped; what is offered, done or refused less lightly."""
 
@@ -114,6 +116,7 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
     logits = network().logits([*tags[:MAX_TAGS], *(("<q>",) if question else ())])
     had, words = set(found), {split(tag)[0] for tag in tags}
     values = dict(zip(LABELS, logits.tolist(), strict=True))
+    likely = [label for label, value in values.items() if value > _LEAST]
     settled = {label.partition("_")[2] for label in had & _OPERATING}
     barred = _DONE if question or "already" in words else frozenset[str]()  # "has it been sent?"
     if _denies(tags):
@@ -121,7 +124,7 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
     if words.isdisjoint(_REPAYING):
         barred |= {"offer_refund", "done_refund"}  # "£4.50 were charged"
     joined = not words.isdisjoint(_JOINING)
-    added = [label for label in LABELS if label not in had and label not in barred and values[label] > _least(label, had, joined)]
+    added = [label for label in likely if label not in had and label not in barred and values[label] > _least(label, had, joined)]
     added = [label for label in added if label not in _OPERATING or label.partition("_")[2] not in settled]
     dropped = [label for label in found if values.get(label, 0.0) < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
     if not any(label.startswith("refuse") for label in (*had, *added)):  # reasons were learned beside refusals alone

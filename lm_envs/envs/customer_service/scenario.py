@@ -10,12 +10,27 @@ from lm_envs.envs.customer_service.shop import Shop
 from lm_envs.types import Split
 
 INTENTS = (
-    "status", "late", "lost", "cancel", "return", "exchange", "refund", "damaged", "wrong_item",
-    "address", "payment", "billing", "warranty", "howto", "loyalty", "out_of_scope",
+    "status",
+    "late",
+    "lost",
+    "cancel",
+    "return",
+    "exchange",
+    "refund",
+    "damaged",
+    "wrong_item",
+    "address",
+    "payment",
+    "billing",
+    "warranty",
+    "howto",
+    "loyalty",
+    "out_of_scope",
 )
-"""What customers come for: where a parcel is; a parcel overdue but not lost; one that counts as lost; cancellation; return for refund; another
-variant; a refund that is disputed (not received, or wrong sum); damaged goods; wrong goods; new address; new means of payment; a question about a
-charge; a defect within or out of warranty; technical help from an article; tier and points; something no shop can do."""
+"""What customers come for: where a parcel is; a parcel overdue but not lost; one that counts as lost; cancellation; return for refund;
+another variant; a refund that is disputed (not received, or wrong sum); damaged goods; wrong goods; new address; new means of
+payment; a question about a charge; a defect within or out of warranty; technical help from an article; tier and points; something no
+shop can do."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lm_envs.envs.customer_service.tools import TOOLS
 from lm_envs.tokens import load_tokenizer
 from lm_envs.types import SPLITS
 from lm_envs.validation import play, validate
+from tests.lm_envs.toys import CHATML, byte_level
 
 
 def opened(seed=0, **arguments):
@@ -292,3 +293,13 @@ def test_all_operations_have_tools():
     assert set(OPERATION_TOOLS) == set(OPERATIONS) and set(OPERATION_TOOLS.values()) == {
         name for name, tool in TOOLS.items() if tool.kind == "WRITE"
     }
+
+
+def test_tools_may_be_left_to_a_chat_template():
+    template = "{% for tool in tools or [] %}{{ tool['function']['name'] }} {% endfor %}" + CHATML
+    env = gym.make("lm_envs/CustomerServiceTokens-v0", tokenizer=byte_level(template), tools_in="template", max_length=4096)
+    observation, _ = env.reset(seed=0)
+    text = env.unwrapped.tokenizer.decode(observation["input_ids"][: observation["attention_mask"].sum()])
+    assert text.startswith("find_customer authenticate ") and text.count("refund(") == 0
+    with pytest.raises(ValueError, match="doesn't describe tools"):
+        gym.make("lm_envs/CustomerServiceTokens-v0", tools_in="template")

@@ -1,4 +1,4 @@
-"""Trains the service desk's reader of replies: `python tools/reply_reader/train.py`.
+"""Trains the service desk's reader of replies: `python -m benchmarks.experiments.reply_reader.train`.
 
     replies with labels (the tests' tables, `replies.txt`, `acts.txt`, even half of `second_author.jsonl`)
     + sentences composed from phrases (`compose.py`)  ->  torch network  ->  lm_envs/.../data/understanding/learned.npz
@@ -13,17 +13,18 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from compose import sentence as composed
 from torch import nn
 
+from benchmarks.experiments.reply_reader.compose import sentence as composed
 from lm_envs.envs.customer_service import learned, understanding
 from lm_envs.envs.customer_service.words import sentences
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 TESTS = ROOT / "tests/lm_envs/envs/customer_service"
 OUT = ROOT / "lm_envs/envs/customer_service/data/understanding/learned.npz"
 INDEX = {label: index for index, label in enumerate(learned.LABELS)}
@@ -168,7 +169,8 @@ def main() -> None:
     learned.amend = lambda *_: ([], [])  # type: ignore[assignment]  # what is trained has no say in its own labels
     data = rows(args.seed, not args.without_even)
     print(f"{len(data)} sentences")
-    np.savez_compressed(args.out, **train(data, args.seed))
+    weights: dict[str, Any] = train(data, args.seed)
+    np.savez_compressed(args.out, **weights)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ Labelled = tuple[str, set[str]]
 
 def pick(rng: np.random.Generator, items: Sequence[Any]) -> Any:
     """One of the items."""
-    return items[rng.integers(len(items))]
+    return items[int(rng.integers(len(items)))]
 
 
 def sentence(rng: np.random.Generator) -> Labelled:

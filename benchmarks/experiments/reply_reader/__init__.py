@@ -1,0 +1,1 @@
+"""The learned part of the service desk's reader of replies, trained anew."""

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from agents.models import load
 from benchmarks.__main__ import SERVICE_ARMS, main
 from benchmarks.experiments.service import analysis
 from benchmarks.experiments.service.files import keep, kept
-from benchmarks.experiments.service.memory import LastMessage, LastMessageTokens, last_message
 from benchmarks.experiments.service.study import ARMS, QUICK, Study, text_env, token_envs
 from benchmarks.experiments.service.supervised import Row, batches, fit, transcripts
+from benchmarks.experiments.service.view import seen
 from lm_envs.chat import ChatFormat
 from lm_envs.tokens import load_tokenizer
 
@@ -26,34 +27,36 @@ def message(role, content):
     return {"role": role, "content": content}
 
 
-def test_all_that_is_left_is_the_system_message_and_what_was_told_last():
+def test_what_is_seen_of_a_conversation():
     system, hello, reply, answer = message("system", "s"), message("user", "a"), message("assistant", "b"), message("user", "c")
-    assert last_message((system, hello)) == (system, hello)
-    assert last_message((system, hello, reply, answer)) == (system, answer)
-    assert last_message((system, hello, reply)) == (system, hello)  # a customer who says nothing
-    assert last_message((hello, reply, answer)) == (answer,)
+    whole = (system, hello, reply, answer)
+    assert seen(whole, rules=True, memory=True) == whole
+    assert seen(whole, rules=False, memory=True) == whole[1:]
+    assert seen(whole, rules=True, memory=False) == (system, answer)
+    assert seen(whole, rules=False, memory=False) == (answer,)
+    assert seen((system, hello, reply), rules=True, memory=False) == (system, hello)  # a customer who says nothing
 
 
-def test_the_wrapper_changes_what_is_seen_and_nothing_else():
-    whole, last = text_env(STUDY, True), text_env(STUDY, False)
-    assert isinstance(last, LastMessage)
-    seen, _ = whole.reset(seed=3)
-    assert last.reset(seed=3)[0] == last_message(seen)
+@pytest.mark.parametrize(("rules", "memory"), [(False, True), (True, False), (False, False)])
+def test_the_view_changes_what_is_seen_and_nothing_else(rules, memory):
+    whole, view = text_env(replace(STUDY, rules=True), True), text_env(replace(STUDY, rules=rules), memory)
+    messages, _ = whole.reset(seed=3)
+    assert view.reset(seed=3)[0] == seen(messages, rules, memory)
     over = False
     while not over:
         reply = whole.unwrapped.expert_reply()
-        seen, *rest = whole.step(reply)
-        shown, *others = last.step(reply)
-        assert shown == last_message(seen) and others == rest
+        messages, *rest = whole.step(reply)
+        shown, *others = view.step(reply)
+        assert shown == seen(messages, rules, memory) and others == rest
         over = rest[1] or rest[2]
 
 
+@pytest.mark.parametrize("rules", [True, False])
 @pytest.mark.parametrize("arm", SERVICE_ARMS)
-def test_transcripts_are_what_the_token_environments_show(chat, arm):
-    rows = list(transcripts(STUDY, ARMS[arm], chat))
-    envs = token_envs(STUDY, ARMS[arm].memory, "tiny", 1, split="train", adversarial=ARMS[arm].adversarial)
-    assert isinstance(envs, LastMessageTokens) is (arm == "last message")
-    expected = iter(rows)
+def test_transcripts_are_what_the_token_environments_show(chat, arm, rules):
+    study = replace(STUDY, rules=rules)
+    expected = transcripts(study, ARMS[arm], chat)
+    envs = token_envs(study, ARMS[arm].memory, "tiny", 1, split="train", adversarial=ARMS[arm].adversarial)
     for number in range(STUDY.transcripts):
         shown, _ = envs.reset(seed=STUDY.start_seed + number)
         row, over = None, False

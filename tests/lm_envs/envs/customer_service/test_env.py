@@ -54,7 +54,7 @@ def test_the_registered_ids():
     assert isinstance(gym.make("lm_envs/CustomerService-v0", adversarial=0.5).unwrapped, CustomerServiceEnv)
     tokens = gym.make("lm_envs/CustomerServiceTokens-v0", max_needs=1).unwrapped
     tokens.reset(seed=0)
-    assert tokens.max_length == 2048 and len(tokens.expert_tokens()) <= tokens.max_reply_tokens
+    assert tokens.max_length == 1536 and len(tokens.expert_tokens()) <= tokens.max_reply_tokens
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -104,7 +104,8 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
             infos = self._add_info(infos, self._open(row, None, {}), row)
         self._done[:] = False
         for row, _, reward, terminated, truncated, info in outcomes:
-            scores[row], terminations[row], truncations[row] = reward, terminated, truncated
+            scores[row] += reward
+            terminations[row], truncations[row] = terminated, truncated
             if (terminated or truncated) and mode is AutoresetMode.SAME_STEP:
                 info = {"final_obs": self._observe_row(row), "final_info": info, **self._open(row, None, {})}
             infos = self._add_info(infos, info, row)
@@ -176,7 +177,7 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
 
     @abstractmethod
     def _write(self, actions: Any, rows: Rows, scores: npt.NDArray[np.float64]) -> list[Outcome]:
-        """Take the actions of ``rows``; the outcomes of those whose reply ended. Rewards of the others go into ``scores``."""
+        """Take the actions of ``rows``; the outcomes of those whose reply ended. What is paid beside their rewards goes into ``scores``."""
 
     @abstractmethod
     def _observe(self) -> ObsType:
@@ -339,8 +340,6 @@ class TokenVectorEnv(_BatchedEnv[Observation, npt.NDArray[np.int64]]):
             int(row): int(token) if stop else None for row, token, stop in zip(rows[ended], tokens[ended], stopped[ended], strict=True)
         }
         outcomes = self._reply([(row, self._reply_text(row, stop is not None)) for row, stop in stops.items()])
-        if self.potential is not None:
-            outcomes = [outcome._replace(reward=outcome.reward + float(scores[outcome.row])) for outcome in outcomes]
         return [self._answer(outcome, stops[outcome.row]) for outcome in outcomes]
 
     def _raise_potentials(self, rows: Rows) -> None:

@@ -117,7 +117,7 @@ def trials(monkeypatch):
     """Two trials whose curves are made up: the run's settings are its seconds to the goal."""
     ran = []
 
-    def train(task, side, settings, seed):
+    def train(_, task, side, settings, seed):
         ran.append((side, settings["takes"], seed, task.cap_seconds))
         late = settings["takes"] > task.cap_seconds
         made = result(side, seed, None if late else settings["takes"])

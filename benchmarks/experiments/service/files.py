@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.runs import write_json
 
 
 def kept(path: Path, what: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -21,7 +22,5 @@ def keep(path: Path, what: Mapping[str, Any], found: Mapping[str, Any]) -> dict[
     """Write a result with its settings, all of it or nothing; returns what :func:`kept` will."""
     result = {"what": json.loads(json.dumps(what)), **found}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    write_json(path, result)
     return result

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks.experiments.service.study import Study
 from benchmarks.experiments.service.supervised import make_start, started
 from benchmarks.experiments.service.training import make_run, ran
+from benchmarks.runs import in_process
 
 Result = dict[str, Any]
 Report = Callable[[str], None]
@@ -51,12 +51,6 @@ def run_all(study: Study, arms: Sequence[str], seeds: Sequence[int], out: Path, 
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return sorted(results, key=lambda result: arms.index(result["what"]["arm"]))
-
-
-def in_process(task: Callable[..., Result], *arguments: Any) -> Result:
-    """A task in a process of its own: one leaves nothing to the next."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(task, *arguments).result()
 
 
 def _start(out: Path, arm: str) -> Path:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.experiments.versus_trl.task import Task
-from benchmarks.experiments.versus_trl.trials import SIDES, TRIALS, Side
+from benchmarks.experiments.versus_trl.trials import TRIALS, Side
+from benchmarks.runs import in_process, write_json
 from lm_envs import assets
 from lm_envs.assets import AssetError
 
 __all__ = [
-    "SIDES",
     "TRIALS",
     "TUNING_SEED",
     "AssetError",
@@ -121,17 +118,9 @@ def run(task: Task, side: Side, settings: Mapping[str, Any], seed: int, path: Pa
         kept: Result = json.loads(path.read_text("utf-8"))
         if {name: kept[name] for name in what} == what:
             return kept
-    result = what | in_process(task, side, settings, seed)
-    beside = path.with_suffix(".part")
-    beside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    result = what | in_process(train, task, side, settings, seed)
+    write_json(path, result)
     return result
-
-
-def in_process(task: Task, side: Side, settings: Mapping[str, Any], seed: int) -> Result:
-    """:func:`train` in a process of its own: one run leaves nothing to the next."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(train, task, side, settings, seed).result()
 
 
 def train(task: Task, side: Side, settings: Mapping[str, Any], seed: int) -> Result:

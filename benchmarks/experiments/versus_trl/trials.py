@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 Side = Literal["ours", "unshaped", "trl"]
-SIDES: tuple[Side, ...] = ("ours", "unshaped", "trl")
 
 _UPPER_HALF: dict[str, Any] = {
     "r": 16,

@@ -5,40 +5,30 @@ python examples/choice_level/sb3_choice.py --algorithm ppo --seed 1
 
 from __future__ import annotations
 
-import argparse
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch
+from common import ENV, Judging, parse, report
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
 
-import lm_envs  # noqa: F401  (registers the environments)
-
-ENV = "lm_envs/CustomerServiceActs-v0"
-
 
 @dataclass
-class Args:
+class Args(Judging):
     """What can be set on the command line."""
 
-    algorithm: str = "maskable_ppo"
-    """dqn, ppo, a2c or maskable_ppo"""
+    algorithm: str = field(default="maskable_ppo", metadata={"choices": ("dqn", "ppo", "a2c", "maskable_ppo")})
     seed: int = 1
     """seed of the learner and of its training episodes"""
     total_timesteps: int = 0
     """environment steps to train for; 0 takes the algorithm's default"""
     n_envs: int = 16
     """environments that are stepped together"""
-    evaluation_episodes: int = 200
-    """episodes, on seeds that training never sees"""
-    first_evaluation_seed: int = 1_000_000
-    """the first of those seeds"""
 
 
 STEPS = {"dqn": 400_000, "ppo": 600_000, "a2c": 400_000, "maskable_ppo": 200_000}
@@ -86,48 +76,20 @@ def _options(args: Args) -> dict[str, Any]:
     return {} if args.algorithm == "maskable_ppo" else {"inadmissible": "spread"}
 
 
-def evaluate(model: BaseAlgorithm | None, args: Args) -> tuple[float, float]:
-    """Mean return and success of a model, or of the scripted expert, without shaping."""
-    env = gym.make(ENV, **_options(args))
-    returns, successes = [], []
-    for episode in range(args.evaluation_episodes):
-        observation, info = env.reset(seed=args.first_evaluation_seed + episode)
-        total, over = 0.0, False
-        while not over:
-            if model is None:
-                action = env.unwrapped.expert_action()  # type: ignore[attr-defined]
-            else:
-                masks = {"action_masks": info["action_mask"]} if isinstance(model, MaskablePPO) else {}
-                action = model.predict(observation, deterministic=True, **masks)[0]
-            observation, reward, terminated, truncated, info = env.step(action)
-            total, over = total + float(reward), terminated or truncated
-        returns.append(total)
-        successes.append(info["metrics"]["success"])
-    return float(np.mean(returns)), float(np.mean(successes))
-
-
 def main(args: Args) -> None:
-    """Train, evaluate, and print one line."""
+    """Train, judge, and print one line."""
     torch.set_num_threads(1)
     model = build(args)
     begun = time.perf_counter()
     model.learn(args.total_timesteps or STEPS[args.algorithm])
-    seconds = time.perf_counter() - begun
-    expert, _ = evaluate(None, args)
-    reached, success = evaluate(model, args)
-    print(
-        f"{args.algorithm} seed {args.seed}: {model.num_timesteps:,} steps in {seconds:.0f} s, return {reached:.3f} "
-        f"({reached / expert:.2f} of the expert's {expert:.3f}), success {success:.2f}"
-    )
+    trained = f"{args.algorithm} seed {args.seed}: {model.num_timesteps:,} steps in {time.perf_counter() - begun:.0f} s"
 
+    def agent(observation: Any, info: dict[str, Any]) -> Any:
+        masks = {"action_masks": info["action_mask"]} if isinstance(model, MaskablePPO) else {}
+        return model.predict(observation, deterministic=True, **masks)[0]
 
-def parse() -> Args:
-    """Arguments from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for field in fields(Args):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
-    return Args(**vars(parser.parse_args()))
+    report(trained, gym.make(ENV, **_options(args)), agent, args)
 
 
 if __name__ == "__main__":
-    main(parse())
+    main(parse(Args, __doc__))

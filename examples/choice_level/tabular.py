@@ -1,6 +1,6 @@
-"""Tabular SARSA at the service desk, choosing dialogue acts.
+"""Tabular Q-learning or SARSA at the service desk, choosing dialogue acts.
 
-python examples/choice_level/sarsa.py --seed 1
+python examples/choice_level/tabular.py --algorithm sarsa --seed 1
 
 The belief is cut down to a few of its components (`KEPT`), which together name a row of the table; the task is cut down to the intents
 of `INTENTS`. Exploration is epsilon-greedy among the admissible acts, with an epsilon that falls linearly.
@@ -8,19 +8,17 @@ of `INTENTS`. Exploration is epsilon-greedy among the admissible acts, with an e
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
+from common import ENV, Judging, parse, report
 
-import lm_envs  # noqa: F401  (registers the environments)
 from lm_envs.envs.customer_service.acts_env import OBSERVED
 
-ENV = "lm_envs/CustomerServiceActs-v0"
 INTENTS = ("status", "cancel", "address", "howto", "loyalty", "out_of_scope")
 
 KEPT = [
@@ -36,9 +34,11 @@ KEPT = [
 
 
 @dataclass
-class Args:
+class Args(Judging):
     """What can be set on the command line."""
 
+    algorithm: str = field(default="q_learning", metadata={"choices": ("q_learning", "sarsa")})
+    """off policy or on policy"""
     seed: int = 1
     """seed of the learner and of its training episodes"""
     total_timesteps: int = 300_000
@@ -53,10 +53,6 @@ class Args:
     """share of random acts in the end"""
     exploration_fraction: float = 0.6
     """share of training over which epsilon falls"""
-    evaluation_episodes: int = 200
-    """episodes, on seeds that training never sees"""
-    first_evaluation_seed: int = 1_000_000
-    """the first of those seeds"""
 
 
 def epsilon_at(step: int, args: Args) -> float:
@@ -97,60 +93,36 @@ def train(args: Args) -> Table:
     env = gym.make(ENV, intents=INTENTS, shaping=True)
     table = Table(int(env.action_space.n))  # type: ignore[attr-defined]
     observation, info = env.reset(seed=args.seed)
-    action = choose(table, observation, info["action_mask"], epsilon_at(0, args), rng)
+    following: int | None = None  # the act that SARSA has chosen already, for the value of its row
     for step in range(args.total_timesteps):
+        epsilon = epsilon_at(step, args)
         row = table.row(observation)
+        action = choose(table, observation, info["action_mask"], epsilon, rng) if following is None else following
         observation, reward, terminated, truncated, info = env.step(action)
-        target, before = float(reward), action
-        if not terminated:  # on policy: the value of the act that does follow
-            action = choose(table, observation, info["action_mask"], epsilon_at(step, args), rng)
-            target += args.gamma * table.row(observation)[action]
-        row[before] += args.learning_rate * (target - row[before])
+        target, following = float(reward), None
+        if not terminated:
+            after, mask = table.row(observation), info["action_mask"]
+            if args.algorithm == "sarsa":
+                following = choose(table, observation, mask, epsilon, rng)
+            # off policy: the value of the best act that could follow; on policy: of the one that does
+            target += args.gamma * after[table.best(after, mask) if following is None else following]
+        row[action] += args.learning_rate * (target - row[action])
         if terminated or truncated:
             observation, info = env.reset()
-            action = choose(table, observation, info["action_mask"], epsilon_at(step, args), rng)
+            following = None
     return table
 
 
-def evaluate(table: Table | None, args: Args) -> tuple[float, float]:
-    """Mean return and success of a table's best acts, or of the scripted expert, without shaping."""
-    env = gym.make(ENV, intents=INTENTS)
-    returns, successes = [], []
-    for episode in range(args.evaluation_episodes):
-        observation, info = env.reset(seed=args.first_evaluation_seed + episode)
-        total, over = 0.0, False
-        while not over:
-            if table is None:
-                action = env.unwrapped.expert_action()  # type: ignore[attr-defined]
-            else:
-                action = table.best(table.row(observation), info["action_mask"])
-            observation, reward, terminated, truncated, info = env.step(action)
-            total, over = total + float(reward), terminated or truncated
-        returns.append(total)
-        successes.append(info["metrics"]["success"])
-    return float(np.mean(returns)), float(np.mean(successes))
-
-
 def main(args: Args) -> None:
-    """Train, evaluate, and print one line."""
+    """Train, judge, and print one line."""
     begun = time.perf_counter()
     table = train(args)
-    seconds = time.perf_counter() - begun
-    expert, _ = evaluate(None, args)
-    reached, success = evaluate(table, args)
-    print(
-        f"sarsa seed {args.seed}: {args.total_timesteps:,} steps in {seconds:.0f} s, {len(table):,} rows, return {reached:.3f} "
-        f"({reached / expert:.2f} of the expert's {expert:.3f}), success {success:.2f}"
+    trained = (
+        f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {time.perf_counter() - begun:.0f} s, {len(table):,} rows"
     )
-
-
-def parse() -> Args:
-    """Arguments from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for field in fields(Args):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
-    return Args(**vars(parser.parse_args()))
+    env = gym.make(ENV, intents=INTENTS)
+    report(trained, env, lambda observation, info: table.best(table.row(observation), info["action_mask"]), args)
 
 
 if __name__ == "__main__":
-    main(parse())
+    main(parse(Args, __doc__))

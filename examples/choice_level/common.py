@@ -1,0 +1,58 @@
+"""What the examples of the choice level share: arguments from the command line, and how an agent is judged."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import gymnasium as gym
+import numpy as np
+
+import lm_envs  # noqa: F401  (registers the environments)
+
+ENV = "lm_envs/CustomerServiceActs-v0"
+
+A = TypeVar("A", bound="Judging")
+Agent = Callable[[Any, dict[str, Any]], Any]  # from an observation and its info to an action
+
+
+@dataclass
+class Judging:
+    """How an agent is judged."""
+
+    evaluation_episodes: int = 200
+    """episodes, on seeds that training never sees"""
+    first_evaluation_seed: int = 1_000_000
+    """the first of those seeds"""
+
+
+def parse(arguments: type[A], description: str | None) -> A:
+    """Arguments from the command line, an option for each field."""
+    parser = argparse.ArgumentParser(description=description)
+    for field in fields(arguments):
+        option, choices = f"--{field.name.replace('_', '-')}", field.metadata.get("choices")
+        parser.add_argument(option, type=type(field.default), default=field.default, choices=choices)
+    return arguments(**vars(parser.parse_args()))
+
+
+def evaluate(env: gym.Env[Any, Any], agent: Agent, args: Judging) -> tuple[float, float]:
+    """Mean return and success of an agent."""
+    returns, successes = [], []
+    for episode in range(args.evaluation_episodes):
+        observation, info = env.reset(seed=args.first_evaluation_seed + episode)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, terminated, truncated, info = env.step(agent(observation, info))
+            total, over = total + float(reward), terminated or truncated
+        returns.append(total)
+        successes.append(info["metrics"]["success"])
+    return float(np.mean(returns)), float(np.mean(successes))
+
+
+def report(trained: str, env: gym.Env[Any, Any], agent: Agent, args: Judging) -> None:
+    """Judge an agent beside the scripted expert, without shaping, and print one line."""
+    expert, _ = evaluate(env, lambda observation, info: env.unwrapped.expert_action(), args)  # type: ignore[attr-defined]
+    reached, success = evaluate(env, agent, args)
+    print(f"{trained}, return {reached:.3f} ({reached / expert:.2f} of the expert's {expert:.3f}), success {success:.2f}")

@@ -27,7 +27,6 @@ from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_fro
 from agents.kl import ReferenceKL
 from agents.policy import CausalLMPolicy
 from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar, run_logger
-from lm_envs import html
 from lm_envs.assets import AssetError
 from lm_envs.rendering import printable
 from lm_envs.rewards import RewardModelError
@@ -242,6 +241,7 @@ def evaluate_command(given: dict[str, Any]) -> None:
 def transcript_command(given: dict[str, Any]) -> None:
     """The command ``transcript``."""
     from agents.transcript import policy_of, record, token_env
+    from lm_envs import html
 
     args = TranscriptArgs(**given)
     out = Path(str(args.out))

@@ -30,14 +30,12 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from lm_envs import assets, html
+from lm_envs import assets
 from lm_envs.core import TextEnv
-from lm_envs.play import play as play_in_terminal
 from lm_envs.registration import FAMILIES
 from lm_envs.rendering import printable
 from lm_envs.testing import run
 from lm_envs.tokens import TokenEnv
-from lm_envs.transcripts import Transcript
 from lm_envs.types import SPLITS
 from lm_envs.validation import PLAYERS, Estimate, HasGold, play, text_env, validate, validate_gold
 
@@ -143,6 +141,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _play(options: argparse.Namespace) -> int:
+    from lm_envs.play import play as play_in_terminal
+
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):  # no bytes that are typed, and no text that is shown, end the game
             stream.reconfigure(errors="backslashreplace" if stream is sys.stdout else "replace")
@@ -151,6 +151,9 @@ def _play(options: argparse.Namespace) -> int:
 
 
 def _transcript(options: argparse.Namespace) -> int:
+    from lm_envs import html  # it reads tool calls as the service desk does, which is slow to import
+    from lm_envs.transcripts import Transcript
+
     env = _make(options.id, split=options.split, **_keywords(options))
     details: dict[str, str | int | float] = {"player": options.player, "seed": options.seed, "split": options.split}
     transcript = Transcript.of(play(env, options.player, seed=options.seed), env=options.id, details=details)

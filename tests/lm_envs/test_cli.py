@@ -29,6 +29,12 @@ def test_list(capsys):
     assert all(f"lm_envs/{name}-v0" in shown for name in ("Sentiment", "SentimentTokens", "Dialogue", "CustomerService"))
 
 
+def test_only_what_a_command_needs_is_imported():
+    code = "import sys; from lm_envs.__main__ import main; main(['assets']); print(*sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120, check=True)
+    assert not {"lm_envs.html", "lm_envs.play", "lm_envs.envs.customer_service", "torch", "transformers"} & set(run.stderr.split())
+
+
 def test_check_passes_and_fails(capsys):
     assert main(["check", SOUND]) == 0
     assert "19 of 19 checks passed" in capsys.readouterr().out

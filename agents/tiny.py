@@ -13,10 +13,10 @@ import argparse
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -159,31 +159,66 @@ def train(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    model = LlamaForCausalLM(config).train()
+    model = LlamaForCausalLM(config)
     model.to(device)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(args.seed)
-    epochs = [list(batches(rows, args.batch_tokens, generator)) for _ in range(args.epochs)]
-    steps = sum(map(len, epochs))
+    passes = [[_labelled(batch) for batch in batches(rows, args.batch_tokens, generator)] for _ in range(args.epochs)]
+    with Progress() as progress:
+        task = progress.add_task("training", total=sum(map(len, passes)))
+        losses = fit(
+            model,
+            passes,
+            args.learning_rate,
+            weight_decay=0.05,
+            on_step=lambda losses: progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-100:]):.3f}"),
+        )
+    return model, float(np.mean(losses[-100:]))
+
+
+def fit(
+    model: Any,
+    passes: Sequence[Sequence[Mapping[str, torch.Tensor]]],
+    learning_rate: float,
+    *,
+    weight_decay: float,
+    on_step: Callable[[list[float]], Any] = lambda losses: None,
+) -> list[float]:
+    """Train a causal LM by AdamW.
+
+    Args:
+        model: the model; in evaluation mode afterwards.
+        passes: batches of each pass: keyword arguments of the model, labels among them.
+        learning_rate: peak of a cosine schedule with warm-up.
+        weight_decay: of AdamW.
+        on_step: told the losses so far, after each step.
+
+    Returns:
+        The loss of each step, in nats a token.
+    """
+    steps = sum(map(len, passes))
     warm_up = max(1, steps // 20)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.learning_rate, betas=(0.9, 0.95), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
     )
     losses: list[float] = []
-    with Progress() as progress:
-        task = progress.add_task("training", total=steps)
-        for batch in itertools.chain(*epochs):
-            batch = batch.to(device)
-            labels = batch.masked_fill(batch < 0, -100)
-            loss = model(input_ids=batch.clamp(min=0), attention_mask=(batch >= 0).long(), labels=labels).loss
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-100:]):.3f}")
-    return model.eval(), float(np.mean(losses[-100:]))
+    model.train()
+    for batch in itertools.chain(*passes):
+        loss = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        on_step(losses)
+    model.eval()
+    return losses
+
+
+def _labelled(batch: torch.Tensor) -> dict[str, torch.Tensor]:
+    """A batch of rows padded with -1 as a model takes it."""
+    return {"input_ids": batch.clamp(min=0), "attention_mask": (batch >= 0).long(), "labels": batch.masked_fill(batch < 0, -100)}
 
 
 def build(args: Args, out: Path, families: Sequence[str] = tuple(FAMILIES), device: str = "cpu") -> float:

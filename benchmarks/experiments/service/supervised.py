@@ -6,7 +6,6 @@ system: ...   user: Where is my parcel?   assistant: What is your order number? 
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 import transformers
 
+from agents import tiny
 from agents.kl import fingerprint
 from agents.models import ModelSpec, locate
 from benchmarks.experiments.service.files import keep, kept
@@ -103,24 +103,10 @@ def batches(rows: Sequence[Row], tokens: int, rng: np.random.Generator) -> Itera
 
 def fit(model: Any, rows: Sequence[Row], study: Study) -> float:
     """Train a causal LM on the rows' labels; the mean loss of the last pass, in nats a token."""
-    passes = [list(batches(rows, study.start_batch, np.random.default_rng([study.start_seed, number]))) for number in range(study.epochs)]
-    steps = sum(map(len, passes))
-    warm_up = max(1, steps // 20)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=study.start_rate, betas=(0.9, 0.95), weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
-    )
-    losses: list[float] = []
-    model.train()
-    for ids, labels in (batch for one in passes for batch in one):
-        loss = model(input_ids=ids, labels=labels).loss  # padding stands on the right: no token looks at it
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-    model.eval()
+    generators = (np.random.default_rng([study.start_seed, number]) for number in range(study.epochs))
+    # Padding stands on the right: no token looks at it.
+    passes = [[{"input_ids": ids, "labels": labels} for ids, labels in batches(rows, study.start_batch, rng)] for rng in generators]
+    losses = tiny.fit(model, passes, study.start_rate, weight_decay=0.0)
     return float(np.mean(losses[-len(passes[-1]) :]))
 
 

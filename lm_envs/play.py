@@ -21,12 +21,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lm_envs import html
 from lm_envs.core import TextEnv, TextState
 from lm_envs.rendering import print_turns, printable, reward_line
 from lm_envs.rewards import Score
-from lm_envs.transcripts import Transcript, Turn
+from lm_envs.transcripts import Transcript
 from lm_envs.types import Message, Messages
+from lm_envs.validation import Episode, say
 
 VIEWERS = {"lm_envs.envs.customer_service.env:CustomerServiceEnv": "lm_envs.envs.customer_service.viewer:Viewer"}
 """``"module:Class"`` of viewers, by that of environments; a viewer serves subclasses too."""
@@ -40,6 +40,7 @@ _COMMANDS = {
     "save": "/save FILE.html       the conversation as a page",
     "quit": "/quit                 leave",
 }
+_ENDED = "the episode has ended: /undo, /save FILE.html, or /quit"
 
 
 class CommandError(ValueError):
@@ -76,9 +77,8 @@ def play(env: TextEnv, *, name: str, seed: int | None = None, read: Callable[[st
         read: gets a prompt and gives a line, as ``input``, which it is by default.
     """
     console = Console(highlight=False)
-    table = _Table(env, name, seed, console)
     print("Type the agent's reply and press Enter; /help lists commands. Ctrl-D (end of file) or Ctrl-C leaves.\n")
-    table.begin()
+    table = _Table(env, name, seed, console)
     with _line_editing([*_COMMANDS, *(table.viewer.commands if table.viewer else ())]):
         while True:
             try:
@@ -97,7 +97,7 @@ def play(env: TextEnv, *, name: str, seed: int | None = None, read: Callable[[st
 
 
 class _Table:
-    """An episode that is being played.
+    """An episode that is being played; it is opened and shown at once.
 
     Args:
         env: the environment.
@@ -108,19 +108,18 @@ class _Table:
 
     def __init__(self, env: TextEnv, name: str, seed: int | None, console: Console) -> None:
         self.env, self.name, self.seed, self.console = env, name, seed, console
-        self.viewer: Viewer | None = None
-        self.over = False
-        self._states: list[TextState] = []
-        self._turns: list[Turn] = []
-        self._end = ""
-
-    def begin(self) -> None:
-        """Open the episode and show it."""
-        self._opening, self._info = self.env.reset(seed=self.seed)
-        self.viewer = _viewer(self.env)
-        self._states = [cast(TextState, self.env.get_state())]
-        self._show(self._opening)
+        opening, info = env.reset(seed=seed)
+        self.episode = Episode(opening, info, [])
+        self.viewer = _viewer(env)
+        self._states = [cast(TextState, env.get_state())]  # before each reply, and now
+        self._show(opening)
         self._show_panels()
+
+    @property
+    def over(self) -> bool:
+        """Whether the episode has ended."""
+        turns = self.episode.turns
+        return bool(turns) and (turns[-1].terminated or turns[-1].truncated)
 
     def take(self, line: str) -> bool:
         """Carry out what was typed; false to leave."""
@@ -129,7 +128,7 @@ class _Table:
             return self._command(word, rest.strip())
         if self.over:
             if line.strip():
-                raise CommandError("the episode has ended: /undo, /save FILE.html, or /quit")
+                raise CommandError(_ENDED)
             return not _interactive()  # an empty line leaves; in a pipe more may follow
         self._send(line[1:] if line.startswith("//") else line)
         return True
@@ -150,7 +149,7 @@ class _Table:
         elif name == "save":
             self._save(rest)
         elif self.over:
-            raise CommandError("the episode has ended: /undo, /save FILE.html, or /quit")
+            raise CommandError(_ENDED)
         else:
             assert self.viewer is not None
             self._send(self.viewer.reply(name, rest))
@@ -158,47 +157,45 @@ class _Table:
 
     def _send(self, reply: str) -> None:
         before = len(self.env.messages)
-        earlier = self._turns[-1].metrics if self._turns else self._info.get("metrics", {})
-        messages, reward, terminated, truncated, info = self.env.step(reply)
-        self.over = terminated or truncated
-        self._end = "terminated" if terminated else "truncated" if truncated else ""
+        turns = self.episode.turns
+        earlier = (turns[-1].info if turns else self.episode.info).get("metrics", {})
+        turn = say(self.env, reply)
+        turns.append(turn)
         self._states.append(cast(TextState, self.env.get_state()))
-        turn = Turn(messages[before]["content"], messages[before + 1 :], reward, info.get("rewards", {}), info["metrics"])
-        self._turns.append(turn)
-        score = Score(reward, {name: value for name, value in turn.rewards.items() if value})
+        score = Score(turn.reward, {name: value for name, value in turn.info.get("rewards", {}).items() if value})
         if not _interactive():
-            self._show(messages[before:], score)
+            self._show(turn.messages[before:], score)
         else:  # what was typed stands there already, and most turns bring nothing
-            self._show(turn.answers)
-            if reward or score.components:
+            self._show(turn.messages[before + 1 :])
+            if turn.reward or score.components:
                 self.console.print(reward_line(score), soft_wrap=True)
-        for name in _broken(earlier, turn.metrics):
+        for name in _broken(earlier, self.episode.metrics):
             self.console.print(Text(f"    broken rule: {printable(name)}", "red"), soft_wrap=True)
         self._show_panels()
         if self.over:
-            self._summary(turn.metrics)
+            self._summary()
 
     def _undo(self) -> None:
-        if not self._turns:
+        if not self.episode.turns:
             raise CommandError("there is nothing to undo")
         self._states.pop()
-        undone = self._turns.pop()
+        undone = self.episode.turns.pop().messages
         self.env.set_state(self._states[-1])
-        self.over, self._end = False, ""
-        self.console.print(Text(f"Taken back: {printable(' '.join(undone.reply.split()))[:70]}", "dim"), soft_wrap=True)
-        self._show((self._turns[-1].answers if self._turns else self._opening)[-1:])
+        messages = self.env.messages
+        self.console.print(Text(f"Taken back: {printable(' '.join(undone[len(messages)]['content'].split()))[:70]}", "dim"), soft_wrap=True)
+        self._show(messages[-1:])
         self._show_panels()
 
     def _save(self, path: str) -> None:
+        from lm_envs import html  # slow to import, as it knows the service desk's calls
+
         if not path:
             raise CommandError("/save needs a file's name, such as episode.html")
         details: dict[str, str | int | float] = {"player": "person", "split": self.env.split}
         if self.seed is not None:
             details["seed"] = self.seed
-        metrics = self._info.get("metrics", {})
-        transcript = Transcript(self.name, self._info.get("scenario", ""), self._opening, tuple(self._turns), metrics, details, self._end)
         try:
-            html.write(transcript, path)
+            html.write(Transcript.of(self.episode, env=self.name, details=details), path)
         except (OSError, ValueError) as error:
             raise CommandError(f"can't write {path}: {getattr(error, 'strerror', None) or error}") from error
         self.console.print(Text(f"saved: {printable(path)}"), soft_wrap=True)
@@ -221,11 +218,11 @@ class _Table:
         row.add_row(*panels)
         self.console.print(row)
 
-    def _summary(self, metrics: Mapping[str, float]) -> None:
+    def _summary(self) -> None:
         # Metrics are many; those at 0 that count mistakes say nothing.
-        shown = {name: value for name, value in metrics.items() if value or not name.startswith("rule_")}
+        shown = {name: value for name, value in self.episode.metrics.items() if value or not name.startswith("rule_")}
         table = Table.grid(padding=(0, 2))
-        table.add_row(Text("reward", "bold magenta"), Text(f"{sum(turn.reward for turn in self._turns):+.3f}", "bold magenta"))
+        table.add_row(Text("reward", "bold magenta"), Text(f"{self.episode.reward:+.3f}", "bold magenta"))
         for name, value in shown.items():
             table.add_row(Text(printable(name)), Text(f"{value:.4g}"))
         self.console.print(table)

@@ -8,7 +8,7 @@ from typing import Any
 
 from lm_envs.envs.customer_service.clauses import AUXILIARIES, BE, LEAD, MODALS, QUESTION_WORDS, SUBJECTS, Clause
 from lm_envs.envs.customer_service.moods import NONE, PROPOSE, WISH
-from lm_envs.envs.customer_service.patterns import PatternSet, line_of
+from lm_envs.envs.customer_service.patterns import Line, Patterns
 
 ASK_IT = "ask_it"
 """For "could you check it again?": which detail that is follows from the sentence before."""
@@ -38,15 +38,15 @@ class Questions:
 
     Args:
         data: the file.
-        forms: lemma and form of inflected words.
+        patterns: to which its own are added.
         rude: whether a line of words is an insult, which asks for nothing.
     """
 
-    def __init__(self, data: Mapping[str, Any], forms: Mapping[str, tuple[str, str]], rude: Callable[[str, Sequence[str]], bool]) -> None:
+    def __init__(self, data: Mapping[str, Any], patterns: Patterns, rude: Callable[[Line], bool]) -> None:
         classes = data["classes"]
-        self._cues = PatternSet({"cue": data["cues"]}, classes, forms)
-        self._slots = PatternSet(data["slots"], classes, forms)
-        self._questions = PatternSet({"confirm": data["confirm"], "more": data["more"]}, classes, forms)
+        self._cues = patterns.add({"cue": data["cues"]}, classes)
+        self._slots = patterns.add(data["slots"], classes)
+        self._questions = patterns.add({"confirm": data["confirm"], "more": data["more"]}, classes)
         self._starts = frozenset(data["starts"].split())
         self._rude = rude
 
@@ -69,11 +69,10 @@ class Questions:
         asking = False
         for index, clause in enumerate(clauses):
             last = question and index == len(clauses) - 1 and clause.kind != "so"
-            tags = (*clause.tags, "<q>") if last else clause.tags
-            names = (*clause.words, "<q>") if last else clause.words
-            line = line_of(tags)
+            line = Line((*clause.tags, "<q>"), (*clause.words, "<q>")) if last else clause.line
+            names = line.words
             mood = moods.get(clause.start, set())
-            start = self._request(clause, line, names, last)
+            start = self._request(clause, line, last)
             if start is None and clauses[index + 1 : index + 2] and clauses[index + 1].words == ("please",) and len(names) < 9:
                 start = 0  # "your name and postcode, please"
             if start is None and not (asking and self._continues(clause)):
@@ -85,19 +84,19 @@ class Questions:
                 found.append((clause.start, "confirm"))
                 used.add(clause.start)
                 continue
-            region = "" if start is None else line[:start]
-            offset = region.count(" ")
-            line, names = line[len(region) :], names[offset:]
+            if offset := line.text.count(" ", 0, start or 0):
+                line = Line(line.tags[offset:], names[offset:])
+                names = line.words
             where = clause.start + offset
             if PROPOSE in mood or WISH in mood:
                 used.add(clause.start)
                 continue
-            slots = self._slots.names(line, names)
+            slots = self._slots.names(line)
             if not slots and offset and not {"not", "refuse"} & set(clause.words):
-                slots = self._slots.names(line_of(tags), clause.words)  # "the order number is needed"
+                slots = self._slots.names(clause.line)  # "the order number is needed"
             if not last and not clause.inverted:
                 slots = {slot: at for slot, at in slots.items() if slot not in _VALUES or f"<{slot}>" not in names}
-            if last and "<order> or <order>" in line:
+            if last and "<order> or <order>" in line.text:
                 used.add(clause.start)
                 found.append((where, "ask_order"))
                 continue
@@ -106,20 +105,20 @@ class Questions:
                 used.add(clause.start)
                 continue
             if (
-                "confirm" in self._questions.names(line, names)
+                "confirm" in self._questions.names(line)
                 and clause.words[0] not in QUESTION_WORDS
                 and (clause.inverted or last or clause.words[0] in ("please", "confirm"))
             ):
-                if not slots or "<" in line.replace("<q>", "") or "that" in names or "right" in names or "correct" in names:
+                if not slots or "<" in line.text.replace("<q>", "") or "that" in names or "right" in names or "correct" in names:
                     found.append((where, "confirm"))
                     used.add(clause.start)
                     continue
             if not slots and index and {"it", "that", "them"} & set(names) and not _GIVING.isdisjoint(names):
-                slots = self._slots.names(line_of(clauses[index - 1].tags), clauses[index - 1].words)  # "your number, could you repeat it?"
+                slots = self._slots.names(clauses[index - 1].line)  # "your number, could you repeat it?"
             names_found = self._slots_of(slots, names)
             if names_found:
                 used.add(clause.start)
-                found += [(where + line.count(" ", 0, at), f"ask_{slot}") for slot, at in names_found.items()]
+                found += [(where + line.text.count(" ", 0, at), f"ask_{slot}") for slot, at in names_found.items()]
             elif (
                 (names[0] in MODALS or not {"again", "please"}.isdisjoint(names))
                 and "back" not in names
@@ -136,18 +135,19 @@ class Questions:
                 found.append((where, "ask_variant"))
             elif (last or clause.inverted) and "or" in names and not mood and names[0] in BE | MODALS | {"do"}:
                 used.add(clause.start)
-                found.append((where, "ask_variant" if "one or " in line or "one <q>" in line else "ask_item"))
+                found.append((where, "ask_variant" if "one or " in line.text or "one <q>" in line.text else "ask_item"))
             elif last and "one" in names and {"new", "right", "correct", "other"} & set(names):
                 used.add(clause.start)
                 found.append((where, ASK_ONE))
             elif last and (clause.inverted or mood <= {NONE}):
                 used.add(clause.start)
-                if (act := self._open(clause, line, names)) and (clause.inverted or not found):
+                if (act := self._open(clause, line)) and (clause.inverted or not found):
                     found.append((where, act))
         return found
 
-    def _open(self, clause: Clause, line: str, names: Sequence[str]) -> str:
+    def _open(self, clause: Clause, line: Line) -> str:
         """What a question that asks for no detail is."""
+        names = line.words
         worded = not QUESTION_WORDS.isdisjoint(names)
         if clause.words[0] in TAGS or (clause.inverted and names[0] in BE and "not" in names[:3] and len(names) < 5):
             return "confirm"
@@ -157,7 +157,7 @@ class Questions:
             return "confirm" if {"you", "it", "that"} & set(names) else ""
         if names[0] in MODALS:
             return "confirm" if names[1] in ("i", "we") else ""
-        return "" if self._rude(line, names) else "ask_problem"
+        return "" if self._rude(line) else "ask_problem"
 
     def _more(self, clauses: list[Clause], question: bool, moods: Mapping[int, set[str]]) -> float | None:
         """Where it is asked whether there is anything else."""
@@ -167,15 +167,16 @@ class Questions:
                 continue
             if not (question or clause.kind == "if" or not _INVITING.isdisjoint(names)):
                 continue
-            if "more" in self._questions.names(line_of(names), names):
+            if "more" in self._questions.names(Line(names, names)):
                 return clause.start
         return None
 
-    def _request(self, clause: Clause, line: str, names: tuple[str, ...], last: bool) -> int | None:
+    def _request(self, clause: Clause, line: Line, last: bool) -> int | None:
         """Where a request begins in a clause's line, or ``None``."""
         if clause.inverted or last:
             return 0
-        if _HELPFUL.search(line) or (
+        names = line.words
+        if _HELPFUL.search(line.text) or (
             clause.words[:2] == ("you", "have") and "not" in clause.words[:4] and not _GIVEN.isdisjoint(clause.words)
         ):
             return 0
@@ -193,19 +194,19 @@ class Questions:
             short
             and not any("/" in tag and tag[-1] != "n" for tag in clause.tags)
             and AUXILIARIES.isdisjoint(names)
-            and self._slots.names(line, names)
+            and self._slots.names(line)
         ):
             return 0
-        start = self._cues.names(line, names).get("cue")
+        start = self._cues.names(line).get("cue")
         if any(" ".join(names[:length]) in _LACKING and not _OWN.isdisjoint(names[length : length + 2]) for length in (4, 5)):
             return 0
-        if start is not None and not _DENYING.isdisjoint([*names[: line.count(" ", 0, start)], *names[:5]]):
+        if start is not None and not _DENYING.isdisjoint([*names[: line.text.count(" ", 0, start)], *names[:5]]):
             return None
         return start
 
-    def named(self, line: str, names: Sequence[str]) -> tuple[str, ...]:
+    def named(self, line: Line) -> tuple[str, ...]:
         """Details that a line of words names, asked for or not."""
-        return tuple(slot for slot in self._slots.names(line, names) if slot in _AGAIN)
+        return tuple(slot for slot in self._slots.names(line) if slot in _AGAIN)
 
     def _continues(self, clause: Clause) -> bool:
         words = [word for word in clause.words if word not in LEAD]

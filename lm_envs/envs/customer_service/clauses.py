@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from lm_envs.envs.customer_service.patterns import Line
 
 SUBJECTS = frozenset("i we you it they he she there this that these those".split())
 DETERMINERS = frozenset("the your our my a an any all".split())
@@ -48,6 +51,11 @@ class Clause:
     tags: tuple[str, ...]
     kind: str
     inverted: bool
+
+    @cached_property
+    def line(self) -> Line:
+        """The line that patterns are matched against."""
+        return Line(self.tags, self.words)
 
 
 def split(words: Sequence[str], tags: Sequence[str], question: bool = False) -> list[Clause]:

@@ -6,6 +6,7 @@ What is said of it follows from the words to the left of the verb: auxiliary, su
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,7 +15,7 @@ from typing import Any
 from lm_envs.envs.customer_service.clauses import MODALS, Clause
 from lm_envs.envs.customer_service.moods import DENIED, DONE, GIVEN, INSTRUCT, NONE, OFFER, PROPOSE, REFUSE
 from lm_envs.envs.customer_service.nouns import Words
-from lm_envs.envs.customer_service.patterns import PatternSet
+from lm_envs.envs.customer_service.patterns import Patterns
 
 _DENYING = frozenset("not no never cannot if would could".split())
 _CHARGED = frozenset(("<money>", "amount", "charge", "fee"))
@@ -44,17 +45,17 @@ class Mention:
 class Frames:
     """The compiled `operations.json`."""
 
-    def __init__(self, data: Mapping[str, Any], forms: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, data: Mapping[str, Any], patterns: Patterns) -> None:
         classes = data["classes"]
-        self._verbs = PatternSet(data["verbs"], classes, forms)
-        self._passives = PatternSet(data["passives"], classes, forms)
-        self._nouns = PatternSet(data["nouns"], classes, forms)
-        self._people = PatternSet({"handover": data["people"]}, classes, forms)
+        self._verbs = patterns.add(data["verbs"], classes)
+        self._passives = patterns.add(data["passives"], classes)
+        self._nouns = patterns.add(data["nouns"], classes)
+        self._people = patterns.add({"handover": data["people"]}, classes)
         self._fixed = {
-            DONE: PatternSet(data["results"], classes, forms),
-            OFFER: PatternSet(data["promises"], classes, forms),
+            DONE: patterns.add(data["results"], classes),
+            OFFER: patterns.add(data["promises"], classes),
         }
-        self._bans = PatternSet(data["bans"], classes, forms)
+        self._bans = patterns.add(data["bans"], classes)
         self._blocks = {operation: frozenset(words) for operation, words in data["blocks"].items()}
         self._staff = frozenset(classes["people"].split()) - {"person", "lead"}
         self._adverbs = frozenset(data["adverbs"].split())
@@ -71,8 +72,7 @@ class Frames:
         tags = [*before, *clause.tags]
         view = Words(tags, clause, question, self._adverbs)
         words = view.words
-        line = "".join(f"{tag} " for tag in clause.tags)
-        bare = words[offset:]
+        line, bare = clause.line, words[offset:]
         candidates: list[Mention] = []
 
         def add(operation: str, start: int, end: int, mood: str) -> None:
@@ -82,8 +82,8 @@ class Frames:
                 mood = OFFER if operation in ("refund", "exchange") else NONE
             candidates.append(Mention(operation, mood, start, end))
 
-        for operation, match in self._passives.find(line, bare):
-            start, end = _span(line, match.start(), match.end())
+        for operation, match in self._passives.find(line):
+            start, end = _span(match)
             if self._blocked(operation, bare, start, end):
                 continue
             head = max((i for i in range(start, end) if clause.tags[i].endswith("/p")), default=end - 1)
@@ -91,8 +91,8 @@ class Frames:
             if "no" in bare[max(start - 2, 0) : start]:
                 mood = {OFFER: REFUSE, DONE: DENIED}.get(mood, mood)
             add(operation, start, end, mood)
-        for operation, match in self._verbs.find(line, bare):
-            start, end = _span(line, match.start(), match.end())
+        for operation, match in self._verbs.find(line):
+            start, end = _span(match)
             if not {"without", "before"}.isdisjoint(bare[start + 1 : end - 1]):
                 continue
             if bare[start : start + 2] == ["make", "sure"]:
@@ -100,20 +100,20 @@ class Frames:
             infinitive = operation != "handover" and end - start > 2 and bare[end - 2] == "to" and clause.tags[end - 1].endswith("/b")
             if not infinitive and not self._blocked(operation, bare, start, end):
                 add(operation, start, end, view.mood(start + offset, end + offset))
-        for operation, match in self._people.find(line, bare):
-            start, end = _span(line, match.start(), match.end())
+        for operation, match in self._people.find(line):
+            start, end = _span(match)
             add(operation, start, end, REFUSE if "not" in bare[start:end] else OFFER if clause.kind in ("main", "because") else NONE)
         if clause.kind in ("main", "because") and not question and not clause.inverted and _DENYING.isdisjoint(bare):
             for mood, patterns in self._fixed.items():
-                for operation, match in patterns.find(line, bare):
-                    start, end = _span(line, match.start(), match.end())
+                for operation, match in patterns.find(line):
+                    start, end = _span(match)
                     if mood == OFFER or MODALS.isdisjoint(bare[start:end]):
                         add(operation, start, end, mood)
         if clause.kind != "if" and not question:
-            for operation, match in self._bans.find(line, bare):
-                add(operation, *_span(line, match.start(), match.end()), REFUSE)
-        for operation, match in self._nouns.find(line, bare):
-            start, end = _span(line, match.start(), match.end())
+            for operation, match in self._bans.find(line):
+                add(operation, *_span(match), REFUSE)
+        for operation, match in self._nouns.find(line):
+            start, end = _span(match)
             if not self._blocked(operation, bare, start, end):
                 add(operation, start, end, view.noun(start + offset, end + offset))
         if not any(mention.operation == "handover" and mention.mood != NONE for mention in candidates):
@@ -163,6 +163,6 @@ class Frames:
         return not self._blocks.get(operation, frozenset()).isdisjoint(words[first:last])
 
 
-def _span(line: str, start: int, end: int) -> tuple[int, int]:
-    first = line.count(" ", 0, start)
-    return first, first + line.count(" ", start, end)
+def _span(match: re.Match[str]) -> tuple[int, int]:
+    first = match.string.count(" ", 0, match.start())
+    return first, first + match.group().count(" ")

@@ -16,75 +16,122 @@ form, as in "i have cancel/p your order" (`words.py`):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
+Match = tuple[str, re.Match[str]]
+"""A match with its group."""
+
+_Pattern = tuple[str, re.Pattern[str]]
 GAP = 6
+KEYS = 3
+"""Elements of a pattern, those with the fewest alternatives, of which a line must have a word each for the pattern to be tried."""
+
 MAX_WORDS = 20_000  # whose patterns are remembered: texts are untrusted, and make up words
 
 
-class PatternSet:
-    """Named groups of patterns.
+class Line:
+    """Words that patterns are matched against, each set of patterns once.
 
     Args:
-        groups: patterns by group.
-        classes: words by class.
+        tags: the words, verbs as lemma and form.
+        words: the same, bare of forms.
+    """
+
+    def __init__(self, tags: Sequence[str], words: Sequence[str]) -> None:
+        self.tags, self.words = tags, words
+        self.text = " ".join((*tags, ""))
+        self.tried: Mapping[PatternSet, Sequence[_Pattern]] | None = None
+        self.found: dict[PatternSet, list[Match]] = {}
+
+
+class Patterns:
+    """All sets of patterns, with one index, so that a line's words are looked up once for all sets.
+
+    A pattern has ``KEYS`` bits in a number, one for each of its keys. A word's number has the bits of the keys that it is, a line's
+    number those of its words, and a pattern all of whose bits are there is tried.
+
+    Args:
         forms: lemma and form of inflected words, so that patterns may be written with them.
     """
 
-    def __init__(self, groups: Mapping[str, Iterable[str]], classes: Mapping[str, str], forms: Mapping[str, tuple[str, str]]) -> None:
-        self._by_word: dict[str, list[int]] = {}
-        self._by_start: dict[str, list[int]] = {}
-        self._patterns: list[tuple[str, re.Pattern[str]]] = []
+    def __init__(self, forms: Mapping[str, tuple[str, str]]) -> None:
+        self._forms = forms
+        self._patterns: list[tuple[PatternSet, _Pattern]] = []
+        self._words: dict[str, int] = {}
+        self._starts: dict[str, int] = {}
+        self._allowed = _Allowed(self._words, self._starts)
+
+    def add(self, groups: Mapping[str, Iterable[str]], classes: Mapping[str, str] | None = None) -> PatternSet:
+        """A set of named groups of patterns, which may name words by class."""
+        added = PatternSet(self)
         for group, patterns in groups.items():
             for pattern in patterns:
-                elements = [_lemmas(_expand(element, classes), forms) for element in pattern.split(" ")]
-                for word in _key(elements):
-                    index = self._by_start if word.endswith("~") else self._by_word
-                    index.setdefault(word.rstrip("~"), []).append(len(self._patterns))
-                self._patterns.append((group, _compile(elements)))
-        self._allowed = _Allowed(self._by_word, self._by_start)
+                elements = [_lemmas(_expand(element, classes or {}), self._forms) for element in pattern.split(" ")]
+                for bit, words in enumerate(_keys(elements), KEYS * len(self._patterns)):
+                    for word in words:
+                        index = self._starts if word.endswith("~") else self._words
+                        index[word.rstrip("~")] = index.get(word.rstrip("~"), 0) | 1 << bit
+                self._patterns.append((added, (group, _compile(elements))))
+        self._allowed.clear()
+        self._first = sum(1 << KEYS * index for index in range(len(self._patterns)))
+        return added
 
-    def find(self, line: str, words: Sequence[str]) -> Iterator[tuple[str, re.Match[str]]]:
-        """Every match of every pattern in a line.
+    def tried(self, words: Iterable[str]) -> dict[PatternSet, list[_Pattern]]:
+        """The patterns of each set that a line's words allow, in order."""
+        bits = 0
+        for allowed in map(self._allowed.__getitem__, words):
+            bits |= allowed
+        every = bits & self._first
+        for key in range(1, KEYS):
+            every &= bits >> key
+        tried: dict[PatternSet, list[_Pattern]] = {}
+        while every:
+            lowest = every & -every
+            every ^= lowest
+            owner, pattern = self._patterns[lowest.bit_length() // KEYS]
+            tried.setdefault(owner, []).append(pattern)
+        return tried
 
-        Args:
-            line: words that each end with a space.
-            words: the line's words, bare of forms.
-        """
-        candidates = set[int]().union(*map(self._allowed.__getitem__, words))
-        for index in sorted(candidates):
-            group, pattern = self._patterns[index]
-            for match in pattern.finditer(line):
-                yield group, match
 
-    def names(self, line: str, words: Sequence[str]) -> dict[str, int]:
+class PatternSet:
+    """Named groups of patterns."""
+
+    def __init__(self, patterns: Patterns) -> None:
+        self._patterns = patterns
+
+    def find(self, line: Line) -> Sequence[Match]:
+        """Every match of every pattern in a line, with its group."""
+        if line.tried is None:
+            line.tried = self._patterns.tried(line.words)
+        if self not in line.tried:
+            return ()
+        if self not in line.found:
+            line.found[self] = [(group, match) for group, pattern in line.tried[self] for match in pattern.finditer(line.text)]
+        return line.found[self]
+
+    def names(self, line: Line) -> dict[str, int]:
         """Groups with a match, each with where its first one begins."""
         first: dict[str, int] = {}
-        for group, match in self.find(line, words):
+        for group, match in self.find(line):
             first[group] = min(match.start(), first.get(group, match.start()))
         return first
 
 
-class _Allowed(dict[str, tuple[int, ...]]):
-    """The patterns that a word allows, looked up once a word: what is found there takes no Python."""
+class _Allowed(dict[str, int]):
+    """The bits of a word, looked up once a word: what is found there takes no Python."""
 
-    def __init__(self, by_word: Mapping[str, Sequence[int]], by_start: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, words: Mapping[str, int], starts: Mapping[str, int]) -> None:
         super().__init__()
-        self._by_word, self._by_start = by_word, by_start
-        self._lengths = sorted({len(start) for start in by_start})
+        self._words, self._starts = words, starts
 
-    def __missing__(self, word: str) -> tuple[int, ...]:
-        starts = (self._by_start.get(word[:length], ()) for length in self._lengths)
-        allowed = (*self._by_word.get(word, ()), *(index for indices in starts for index in indices))
+    def __missing__(self, word: str) -> int:
+        bits = self._words.get(word, 0)
+        for length in range(1, len(word) + 1):
+            bits |= self._starts.get(word[:length], 0)
         if len(self) < MAX_WORDS:
-            self[word] = allowed
-        return allowed
-
-
-def line_of(words: Iterable[str]) -> str:
-    """The line that patterns are matched against."""
-    return "".join(f"{word} " for word in words)
+            self[word] = bits
+        return bits
 
 
 def _expand(element: str, classes: Mapping[str, str]) -> str:
@@ -116,10 +163,11 @@ def _lemma(word: str, forms: Mapping[str, tuple[str, str]]) -> str:
     return word if form == "b" or "/" in word else f"{lemma}/{'sn' if form == 's' else form}"
 
 
-def _key(elements: Sequence[str]) -> list[str]:
-    """The words of which every match has one: those of the element with the fewest alternatives."""
+def _keys(elements: Sequence[str]) -> list[list[str]]:
+    """Of ``KEYS`` elements, repeated where there are fewer, the words of which every match has one."""
     fixed = [element.split("|") for element in elements if element[0] != "*" and not element.endswith("?")]
-    return [alternative.split("/")[0].split("_")[0] for alternative in min(fixed, key=len)]
+    keys = (sorted(fixed, key=len) * KEYS)[:KEYS]
+    return [[alternative.split("/")[0].split("_")[0] for alternative in key] for key in keys]
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lm_envs.envs.customer_service.clauses import AUXILIARIES, LEAD, MODALS, Clause
-from lm_envs.envs.customer_service.patterns import PatternSet, line_of
+from lm_envs.envs.customer_service.patterns import Line, Patterns
 
 _LOOSE = frozenset("which who to instead either for in as with about regarding by of in_order".split())
 _WISHES = frozenset("want like need prefer wish ask say mention mean tell told write wrote".split())
@@ -54,26 +54,27 @@ class Statements:
 
     Args:
         data: the file.
-        forms: lemma and form of inflected words.
+        patterns: to which its own are added.
         goods: names of what the shop sells.
     """
 
-    def __init__(self, data: Mapping[str, Any], forms: Mapping[str, tuple[str, str]], goods: Iterable[str]) -> None:
-        self._social = PatternSet(data["social"], {}, forms)
-        self._refusals = PatternSet({"refuse": data["refusals"]}, {}, forms)
+    def __init__(self, data: Mapping[str, Any], patterns: Patterns, goods: Iterable[str]) -> None:
+        self._social = patterns.add(data["social"])
+        self._refusals = patterns.add({"refuse": data["refusals"]})
         self._not_refusals = frozenset(data["refusals_not"])
-        self._reasons = PatternSet(data["reasons"], {}, forms)
-        self._status = PatternSet(data["status"], {}, forms)
+        self._reasons = patterns.add(data["reasons"])
+        self._status = patterns.add(data["status"])
         self._not_status = frozenset(data["status_not"])
-        self._stock = PatternSet(data["stock"], {}, forms)
+        self._stock = patterns.add(data["stock"])
         self._domain = frozenset((*data["domain"].split(), *goods))
         self._steps = frozenset(data["steps"].split())
         self._mental = frozenset(data["mental"].split())
 
-    def courtesies(self, clauses: Iterable[Clause], line: str, names: Sequence[str]) -> list[tuple[float, str]]:
+    def courtesies(self, clauses: Iterable[Clause], line: Line) -> list[tuple[float, str]]:
         """Greetings, thanks, sympathy and the like, each with its place in the sentence."""
-        social = {act: start for act, start in self._social.names(line, names).items() if act != "greet" or line.count(" ", 0, start) < 4}
-        found: list[tuple[float, str]] = [(line.count(" ", 0, start), act) for act, start in social.items() if act != "wait"]
+        names = line.words
+        social = {act: line.text.count(" ", 0, start) for act, start in self._social.names(line).items()}
+        found: list[tuple[float, str]] = [(at, act) for act, at in social.items() if act != "wait" and (act != "greet" or at < 4)]
         if len(names) == 1 and names[0] in _BUSY:
             found.append((0, "wait"))
         if names and names[0] == "dear":
@@ -82,24 +83,23 @@ class Statements:
             for clause in clauses:
                 if "have to" in " ".join(clause.words):
                     continue
-                said = line_of(clause.tags)
                 if clause.kind == "if":
                     break
                 if clause.kind != "main" or not (_NOT_WAITING - ({"need"} if _MOMENT & set(clause.words) else set())).isdisjoint(
                     clause.words
                 ):
                     continue
-                if (at := self._social.names(said, clause.words).get("wait")) is not None:
-                    found.append((clause.start + said.count(" ", 0, at), "wait"))
+                if (at := self._social.names(clause.line).get("wait")) is not None:
+                    found.append((clause.start + clause.line.text.count(" ", 0, at), "wait"))
         return found
 
-    def rude(self, line: str, names: Sequence[str]) -> bool:
+    def rude(self, line: Line) -> bool:
         """Whether a line of words is an insult."""
-        return "rude" in self._social.names(line, names)
+        return "rude" in self._social.names(line)
 
-    def reasons(self, line: str, names: Sequence[str]) -> set[str]:
+    def reasons(self, line: Line) -> set[str]:
         """Reasons that a line of words may give for a refusal."""
-        reasons = set(self._reasons.names(line, names))
+        reasons = set(self._reasons.names(line))
         if "not_yet_late" in reasons:
             reasons.discard("window")
         return reasons
@@ -109,8 +109,8 @@ class Statements:
         for clause in clauses:
             if clause.kind == "if":
                 continue
-            line = line_of(clause.tags)
-            for _, match in self._refusals.find(line, clause.words):
+            line = clause.line.text
+            for _, match in self._refusals.find(clause.line):
                 around = {word.split("/")[0] for word in (*match.group().split(), *line[match.end() :].split(maxsplit=2)[:2])}
                 if self._not_refusals.isdisjoint(around):
                     return clause.start + line.count(" ", 0, match.start())
@@ -166,11 +166,11 @@ class Statements:
         facts: set[tuple[str, str]] = set()
         if clause.kind == "if" or question:
             return facts
-        line, words = line_of(clause.tags), clause.words
-        stock = self._stock.names(line, words)
+        words = clause.words
+        stock = self._stock.names(clause.line)
         if stock and _NO_STOCK.isdisjoint(words):
             facts.add(("stock", "out" if "out" in stock else "in"))
-        facts |= {("status", name) for name, match in self._status.find(line, words) if self._is_status(name, line, match, done)}
+        facts |= {("status", name) for name, match in self._status.find(clause.line) if self._is_status(name, match, done)}
         if ("status", "pending") in facts:
             facts.discard(("status", "processed"))
         for tier in _TIERS:
@@ -181,8 +181,9 @@ class Statements:
                     facts.add(("tier", tier))
         return facts
 
-    def _is_status(self, name: str, line: str, match: re.Match[str], done: set[str]) -> bool:
+    def _is_status(self, name: str, match: re.Match[str], done: set[str]) -> bool:
         """Whether what looks like an order's status is one, now, of an order."""
+        line = match.string
         before, span = line[: match.start()].split(), match.group().split()
         start = max((i + 1 for i, word in enumerate(before) if word == "that"), default=0)
         near = {word.split("/")[0] for word in before[start:][-8:] + span + line[match.end() :].split(maxsplit=3)[:3]}
@@ -203,8 +204,8 @@ class Statements:
         """Whether a clause that is no other act is a statement about the shop's business."""
         if clause.kind != "main" or len(clause.words) < 3:
             return False
-        line, words = line_of(clause.tags), clause.words
-        social = self._social.names(line, words)
+        words = clause.words
+        social = self._social.names(clause.line)
         if social.keys() & {"thank", "bye", "greet", "empathise", "rude"} or ("wait" in social and _NOT_WAITING.isdisjoint(words)):
             return False
         rest = [word for word in words if word not in LEAD]

@@ -29,7 +29,7 @@ from lm_envs.envs.customer_service.data import DataError, load, load_checked
 from lm_envs.envs.customer_service.entities import Entities
 from lm_envs.envs.customer_service.frames import Frames, Mention
 from lm_envs.envs.customer_service.moods import DONE, NONE, OFFER, PROPOSE, REFUSE, WISH
-from lm_envs.envs.customer_service.patterns import line_of
+from lm_envs.envs.customer_service.patterns import Line, Patterns
 from lm_envs.envs.customer_service.telling import Statements
 from lm_envs.envs.customer_service.words import Lexicon, sentences
 
@@ -104,11 +104,11 @@ class _Reader:
         asks = load_checked("understanding/asks", _check_asks)
         talk = load_checked("understanding/talk", _check_talk)
         self._lexicon = Lexicon(words, _vocabulary(operations, asks, talk))
-        forms = self._lexicon.inflected
+        patterns = Patterns(self._lexicon.inflected)
         self._entities = Entities(words, [town["name"] for town in load("people")["towns"]])
-        self._frames = Frames(operations, forms)
-        self._statements = Statements(talk, forms, [product["name"].split()[-1] for product in load("products")["products"]])
-        self._questions = Questions(asks, forms, self._statements.rude)
+        self._frames = Frames(operations, patterns)
+        self._statements = Statements(talk, patterns, [product["name"].split()[-1] for product in load("products")["products"]])
+        self._questions = Questions(asks, patterns, self._statements.rude)
         self._marks = {mark: article["id"] for article in load("articles")["articles"] for mark in article["marks"]}
         self._mark = re.compile(r"\b(?:" + "|".join(map(re.escape, sorted(self._marks, key=len, reverse=True))) + r")\b")
 
@@ -122,10 +122,10 @@ class _Reader:
         clauses = split(names, tags, question)
         while question and len(clauses) > 1 and set(clauses[-1].words) <= LEAD - TAGS:
             clauses.pop()  # "your number, please?"
-        line = line_of(tags)
+        line = clauses[0].line if clauses and len(clauses[0].tags) == len(tags) else Line(tags, names)
         used: set[int] = set()  # clauses that are an act
-        found = self._statements.courtesies(clauses, line, names)
-        mentions = [(clause, mention) for clause in clauses for mention in self._mentions(clauses, clause, question)]
+        found = self._statements.courtesies(clauses, line)
+        mentions = [(clause, mention) for index, clause in enumerate(clauses) for mention in self._mentions(clauses, index, question)]
         mentions = [(clause, _unfulfilled(clause, mention, names)) for clause, mention in mentions]
         found += self._operations(mentions, question or not _TELLING.isdisjoint(names), used)
         moods: dict[int, set[str]] = {}
@@ -140,7 +140,7 @@ class _Reader:
         if any(act == "ask_wish" for _, act in found):
             asked = [(at, act) for at, act in asked if act != "confirm"]
         found += asked
-        reasons = self._statements.reasons(line, names)
+        reasons = self._statements.reasons(line)
         found += self._refusal(clauses, names, question, found, reasons)
         done = {mention.operation for _, mention in mentions if mention.mood == DONE}
         facts = self._statements.facts(clauses, words, values, question, done)
@@ -152,12 +152,12 @@ class _Reader:
             found.append((0.0, "inform"))
         acts = tuple(dict.fromkeys(act for _, act in sorted(found, key=lambda item: item[0])))
         acts, facts, reasons = _amended(tags, question, acts, facts, reasons)
-        return _Said(acts, frozenset(facts), frozenset(reasons), self._questions.named(line, names), len(sentence.split()))
+        return _Said(acts, frozenset(facts), frozenset(reasons), self._questions.named(line), len(sentence.split()))
 
-    def _mentions(self, clauses: list[Clause], clause: Clause, question: bool) -> list[Mention]:
+    def _mentions(self, clauses: list[Clause], index: int, question: bool) -> list[Mention]:
         """Operations in a clause; one without a subject continues the clause before."""
+        clause = clauses[index]
         before: tuple[str, ...] = ()
-        index = clauses.index(clause)
         first = next((tag for tag in clause.tags if tag not in LEAD), "")
         if index and "/" in first and clauses[index - 1].kind != "if" and clause.kind == "main":
             before = (*clauses[index - 1].tags, "and")
@@ -233,9 +233,7 @@ class _Reader:
         for clause in free:
             if question and (clause.inverted or clause is last):
                 continue
-            if refused and (
-                linked or self._statements.reasons(line_of(clause.tags), clause.words) or self._statements.refusal([clause]) is not None
-            ):
+            if refused and (linked or self._statements.reasons(clause.line) or self._statements.refusal([clause]) is not None):
                 continue
             if self._statements.informs(clause):
                 found.append((clause.start + 0.5, "inform"))

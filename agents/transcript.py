@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,8 @@ from agents.policy import CausalLMPolicy
 from agents.vocabulary import CHUNK, Shaping
 from lm_envs.chat import ChatFormat
 from lm_envs.tokens import TokenEnv
-from lm_envs.transcripts import TokenTrace, Transcript, Turn
-from lm_envs.validation import text_env
+from lm_envs.transcripts import TokenTrace, Transcript
+from lm_envs.validation import Episode, Turn, text_env
 
 
 def token_env(env_id: str, model: str | Path, env_kwargs: Mapping[str, Any] | None = None) -> TokenEnv:
@@ -84,34 +86,22 @@ def record(
     policy.set_training_mode(False)
     policy.forget()
     try:
-        written, opening, info, end, ids = _play(policy, env, seed, sampling or Sampling())
-        positions = np.array([place for turn in written for place in turn.positions], dtype=np.int64)
-        columns = _score(policy, reference, ids, positions)
+        episode, replies, ids = _play(policy, env, seed, sampling or Sampling())
+        columns = _score(policy, reference, ids, np.array([place for reply in replies for place in reply.positions], dtype=np.int64))
     finally:
         policy.forget()
         policy.set_training_mode(training)
-    turns, begin = [], 0
-    for turn in written:
-        part = slice(begin, begin + len(turn.positions))
-        begin = part.stop
-        trace = TokenTrace(
-            pieces(env.chat, turn.tokens),
-            tuple(turn.rewards),
-            tuple(columns["log_probs"][part]),
-            tuple(columns["values"][part]) if critic else None,
-            tuple(columns["kl"][part]) if "kl" in columns else None,
-        )
-        turns.append(turn.told(trace))
+    if not critic:
+        del columns["values"]
     spec = text_env(env).spec
-    return Transcript(
-        name or (spec.id if spec else type(text_env(env)).__name__),
-        info.get("scenario", ""),
-        opening,
-        tuple(turns),
-        info.get("metrics", {}),
-        details or {},
-        end,
-    )
+    shown = Transcript.of(episode, env=name or (spec.id if spec else type(text_env(env)).__name__), details=details)
+    left = {name: iter(column) for name, column in columns.items()}
+    turns = []
+    for turn, reply in zip(shown.turns, replies, strict=True):
+        known = {name: tuple(islice(column, len(reply.positions))) for name, column in left.items()}
+        text = pieces(env.chat, ids[reply.positions].tolist())
+        turns.append(replace(turn, tokens=TokenTrace(text, tuple(reply.rewards), **known)))
+    return replace(shown, turns=tuple(turns))
 
 
 def pieces(chat: ChatFormat, ids: Sequence[int]) -> tuple[str, ...]:
@@ -130,56 +120,36 @@ def pieces(chat: ChatFormat, ids: Sequence[int]) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Written:
-    """A reply as it is being written."""
+@dataclass(frozen=True)
+class _Reply:
+    """The tokens of a reply: where they stand in the ids of the episode, and the reward of each."""
 
-    def __init__(self) -> None:
-        self.tokens: list[int] = []
-        self.positions: list[int] = []  # in the ids of the episode
-        self.rewards: list[float] = []
-        self.messages: Any = ()  # from the reply on
-        self.info: dict[str, Any] = {}
-
-    def told(self, trace: TokenTrace) -> Turn:
-        """The turn, when it is over."""
-        reply, *answers = self.messages
-        return Turn(
-            reply["content"],
-            tuple(answers),
-            sum(self.rewards),
-            self.info.get("rewards", {}),
-            self.info.get("metrics", {}),
-            trace,
-        )
+    positions: list[int] = field(default_factory=list)
+    rewards: list[float] = field(default_factory=list)
 
 
-def _play(
-    policy: CausalLMPolicy, env: TokenEnv, seed: int, sampling: Sampling
-) -> tuple[list[_Written], Any, dict[str, Any], str, npt.NDArray[np.int64]]:
-    """Replies, opening, first info, end, and all ids."""
+def _play(policy: CausalLMPolicy, env: TokenEnv, seed: int, sampling: Sampling) -> tuple[Episode, list[_Reply], npt.NDArray[np.int64]]:
+    """The episode, the tokens of each of its replies, and all ids."""
     generator = torch.Generator(policy.device).manual_seed(seed)
     temperature = policy.temperature if sampling.temperature is None else 1.0
     shaping = Shaping(temperature, policy.forbidden)
-    observation, opened = env.reset(seed=seed)
+    observation, info = env.reset(seed=seed)
     inner = text_env(env)
-    opening = inner.messages
-    known, turns, end = len(opening), [_Written()], ""
-    while not end:
+    episode, replies = Episode(inner.messages, info, []), [_Reply()]
+    over = False
+    while not over:
         tensors = {key: torch.as_tensor(value[None], device=policy.device) for key, value in observation.items()}
         logits = shaping(policy.raw_logits(policy.states(tensors, decode=True)))
         token = int(sampling.choose(logits, generator)[0])
-        turns[-1].tokens.append(token)
-        turns[-1].positions.append(int(observation["attention_mask"].sum()))
+        replies[-1].positions.append(int(observation["attention_mask"].sum()))
         observation, reward, terminated, truncated, info = env.step(token)
-        turns[-1].rewards.append(float(reward))
-        end = "terminated" if terminated else "truncated" if truncated else ""
-        if info:
-            messages = inner.messages
-            turns[-1].messages, turns[-1].info = messages[known:], info
-            known = len(messages)
-            if not end:
-                turns.append(_Written())
-    return turns, opening, opened, end, observation["input_ids"][: int(observation["attention_mask"].sum())]
+        replies[-1].rewards.append(float(reward))
+        over = terminated or truncated
+        if info:  # the reply has ended
+            episode.turns.append(Turn(inner.messages, sum(replies[-1].rewards), terminated, truncated, info))
+            if not over:
+                replies.append(_Reply())
+    return episode, replies, observation["input_ids"][: int(observation["attention_mask"].sum())]
 
 
 def _score(

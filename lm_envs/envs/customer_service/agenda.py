@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lm_envs.envs.customer_service.acts import Reading
@@ -67,7 +66,7 @@ class Matter:
     done: set[str] = field(default_factory=set)
     agreed: set[str] = field(default_factory=set)
     declined: set[str] = field(default_factory=set)
-    suffices: set[str] = field(default_factory=set)
+    suffices: set[str] = field(init=False)
     refused: set[str] = field(default_factory=set)
     refusals: int = 0
     insisted: int = 0
@@ -87,6 +86,11 @@ class Matter:
         self.need = self.need.then
         self.suffices = _sufficient(self.need)
         self.told.clear()
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """Operations that may lead to what is wished for."""
+        return STEPS.get(self.need.wish, frozenset())
 
     @property
     def missing(self) -> list[str]:
@@ -146,7 +150,7 @@ def judge(matter: Matter, reading: Reading, text: str, *, insist: int) -> Verdic
 
 
 def _sufficient(need: Need) -> set[str]:
-    return {operation for operation in ({need.wish} | ENOUGH.get(need.wish, frozenset()) | set(need.accepts)) if operation}
+    return {need.wish, *ENOUGH.get(need.wish, ()), *need.accepts} - {""}
 
 
 def _news(matter: Matter, reading: Reading) -> bool:
@@ -161,7 +165,7 @@ def _news(matter: Matter, reading: Reading) -> bool:
 
 def _after_done(matter: Matter, reading: Reading) -> Verdict:
     """It was done, they say: is there anything left to be done or told?"""
-    promised = (set(reading.operations("offer")) & (matter.suffices | STEPS.get(matter.need.wish, frozenset()))) - matter.done
+    promised = (set(reading.operations("offer")) & (matter.suffices | matter.steps)) - matter.done
     if promised and not matter.asked["promised"]:
         matter.asked["promised"] += 1
         return Verdict(("agree",), True, feelings=("progress",))
@@ -188,9 +192,8 @@ def _refuses(matter: Matter, reading: Reading, arguing: bool) -> bool:
         onward = asks or reading.operations("offer") or reading.operations("done") or "wait" in reading.acts or "confirm" in reading.acts
         return arguing and matter.refusals > 0 and not onward and reading.words >= 3
     operations = set(reading.operations("refuse"))
-    wish = matter.need.wish
-    relevant = operations & (matter.suffices | STEPS.get(wish, frozenset()))
-    if not relevant and "refuse" not in reading.acts and (wish or matter.need.tells):
+    relevant = operations & (matter.suffices | matter.steps)
+    if not relevant and "refuse" not in reading.acts and (matter.need.wish or matter.need.tells):
         return False  # no to something else
     unanswered = {slot for slot in asks if slot not in matter.given and slot not in ("wish", "problem")}
     return not unanswered  # "I can't refund it without your order number": a question rather than a no
@@ -232,7 +235,7 @@ def _take_refusal(matter: Matter, reading: Reading, insist: int, arguing: bool) 
 def _take_plan(matter: Matter, reading: Reading, news: bool) -> Verdict:
     """Nothing is settled yet: say yes or no to what is proposed, and keep the matter alive."""
     need, offers = matter.need, reading.operations("offer")
-    wanted = [operation for operation in offers if operation in matter.suffices or operation in STEPS.get(need.wish, ())]
+    wanted = [operation for operation in offers if operation in matter.suffices | matter.steps]
     if wanted:
         fresh = not matter.agreed.issuperset(wanted)
         matter.agreed.update(wanted)
@@ -251,7 +254,7 @@ def _take_plan(matter: Matter, reading: Reading, news: bool) -> Verdict:
         again = matter.declined.issuperset(offers)
         matter.declined.update(offers)
         return Verdict(("decline", "wish"), not again, feelings=("unwanted",))
-    if need.wish and not reading.values("status") and _any(reading.operations("done"), UNASKED - STEPS.get(need.wish, frozenset())):
+    if need.wish and not reading.values("status") and not (UNASKED - matter.steps).isdisjoint(reading.operations("done")):
         return Verdict(("not_wanted", "wish"), feelings=("wrong_done",))
     if "confirm" in reading.acts:
         fresh = not matter.asked["yes"]
@@ -290,7 +293,3 @@ def _keep_alive(matter: Matter, reading: Reading, news: bool) -> Verdict:
 def inquiry(kind: str) -> str:
     """The act that asks for a kind of fact."""
     return f"inquire/{kind}" if kind in INQUIRIES else "inquire/other"
-
-
-def _any(operations: Iterable[str], among: frozenset[str]) -> bool:
-    return any(operation in among for operation in operations)

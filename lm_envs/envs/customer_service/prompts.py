@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 from lm_envs.core import one_of
@@ -26,7 +25,6 @@ def variants(style: Style = "full", split: Split = "train") -> int:
     return min(len(by_split[split]) for by_split in load("prompts")[style].values())
 
 
-@lru_cache(maxsize=256)
 def system_prompt(
     shop_name: str,
     policy: Policy,
@@ -69,7 +67,8 @@ def _rules(policy: Policy, style: Style) -> str:
     return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
 
 
-def _tools(style: Style, names: Sequence[str] | None) -> str:
+@cache
+def _tools(style: Style, names: tuple[str, ...] | None) -> str:
     if style == "compact":
         return " ".join(TOOLS[name].signature for name in names or TOOLS)
     return "\n".join(json.dumps(schema, ensure_ascii=False) for schema in schemas(names))

@@ -191,7 +191,7 @@ def _refund(draft: Draft, twist: str) -> Need:
     need = _need(draft, "refund", order)
     if twist == "paid":
         return replace(need, wish="", due="inform", tells=_amount(line.refunded))
-    return replace(_due(need, "refund", _refunding(order, line)), tells=_amount(line.owed))
+    return _paid_back(need, order, line)
 
 
 def _damaged(draft: Draft, twist: str) -> Need:
@@ -237,11 +237,15 @@ def _made_good(draft: Draft, need: Need, order: Order, twist: str, *, money_firs
     else:
         draft.ensure_stock(line.variant)
     if twist == "money" or (money_first and twist == PLAIN):
-        return replace(_due(replace(need, wish="refund"), "refund", _refunding(order, line)), tells=_amount(line.owed))
-    need = replace(need, wish="exchange", accepts=("refund",))
+        return _paid_back(replace(need, wish="refund"), order, line)
     if twist == "sold_out":
-        return replace(_due(need, "refund", _refunding(order, line)), tells=_amount(line.owed))
-    return replace(_due(need, "exchange", _exchanging(order, line, line.variant)), accepts=())
+        return _paid_back(replace(need, wish="exchange", accepts=("refund",)), order, line)
+    return _due(replace(need, wish="exchange"), "exchange", _exchanging(order, line, line.variant))
+
+
+def _paid_back(need: Need, order: Order, line: Line) -> Need:
+    """A need that is due the money for a line, and to be told how much."""
+    return replace(_due(need, "refund", _refunding(order, line)), tells=_amount(line.owed))
 
 
 def _give_back(line: Line, short: int = 0) -> None:
@@ -264,13 +268,12 @@ def _amount(amount: int) -> frozenset[tuple[str, str]]:
 
 
 def _billing(draft: Draft, twist: str) -> Need:
+    order = draft.order(draft.pick(("processed", "shipped")))
     if twist == "double":
-        order = draft.order(draft.pick(("processed", "shipped")))
         draft.charge(order, twice=True)
         request = f"sort out that {pounds(order.goods)} was charged twice for order {order.number}"
         need = _need(draft, "billing", order, wish="ticket", knows={"amount": money(order.paid)}, details={"request": request})
         return _due(need, "ticket", ("open_ticket", {"topic": "billing", "summary": f"order {order.number} was charged twice"}))
-    order = draft.order(draft.pick(("processed", "shipped")))
     draft.charge(order)
     tells = frozenset({("order", order.number)}) | _amount(order.charges[-1].amount)
     need = _need(draft, "billing", order, knows={"amount": money(order.charges[-1].amount)}, tells=tells)

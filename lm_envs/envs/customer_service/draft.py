@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lm_envs.envs.customer_service.catalogue import Product, Variant, catalogue, money, pence
+from lm_envs.envs.customer_service.catalogue import Product, catalogue, money, pence
 from lm_envs.envs.customer_service.data import load, load_checked, require
-from lm_envs.envs.customer_service.shop import Charge, Customer, Line, Order, Payment, Policy, Shop
+from lm_envs.envs.customer_service.shop import TIERS, Charge, Customer, Line, Order, Payment, Policy, Shop
 from lm_envs.types import SPLITS, Split
 
 T = TypeVar("T")
@@ -61,7 +61,6 @@ class Draft:
         status: str,
         *,
         product: Product | None = None,
-        variant: Variant | None = None,
         due: int | None = None,
         delivered: int | None = None,
         lines: int = 1,
@@ -72,7 +71,6 @@ class Draft:
         Args:
             status: one of ``shop.ORDER_STATUSES``.
             product: what is ordered; by default any.
-            variant: which variant of it; by default any.
             due: days from today until it is due, negative for the past; by default a few days ahead, or before delivery.
             delivered: days since delivery, where it was delivered.
             lines: how many lines it has.
@@ -86,9 +84,9 @@ class Draft:
         order = Order(
             number=self._number(),
             customer=owner.id,
-            lines=[self._line("1", chosen, variant), *(self._line(str(number), self.product(), None) for number in range(2, lines + 1))],
+            lines=[self._line("1", chosen), *(self._line(str(number), self.product()) for number in range(2, lines + 1))],
             status=status,
-            placed=today + datetime.timedelta(days=min(placed, 0)),
+            placed=today + datetime.timedelta(days=placed),
             due=today + datetime.timedelta(days=due),
             delivered=None if delivered is None else today - datetime.timedelta(days=delivered),
             address=owner.address,
@@ -149,8 +147,8 @@ class Draft:
             pass
         return number
 
-    def _line(self, number: str, product: Product, variant: Variant | None) -> Line:
-        variant = variant or self.pick(product.variants)
+    def _line(self, number: str, product: Product) -> Line:
+        variant = self.pick(product.variants)
         return Line(number, product.id, variant.id, 1, variant.price)
 
 
@@ -184,7 +182,7 @@ def _customer(rng: np.random.Generator, policy: Policy, number: str) -> Customer
     groups = _groups()
     name = full_name(rng, groups[int(rng.integers(len(groups)))])
     address, code = _address(rng)
-    tier = ("standard", "silver", "gold")[int(rng.integers(3))]
+    tier = TIERS[int(rng.integers(len(TIERS)))]
     low, high = {"standard": (0, policy.silver), "silver": (policy.silver, policy.gold), "gold": (policy.gold, policy.gold + 900)}[tier]
     labels = [label.format(digits=int(rng.integers(1000, 10_000))) for label in _data()["payments"]]
     first = int(rng.integers(len(labels)))
@@ -209,11 +207,11 @@ def full_name(rng: np.random.Generator, group: str) -> str:
 
 def email_of(name: str, domain: str) -> str:
     """An e-mail address for a name."""
-    plain = "".join(_PLAIN.get(letter, letter) for letter in name.lower())
+    plain = name.lower().translate(_PLAIN)
     return f"{'.'.join(''.join(c for c in word if c.isascii() and c.isalpha()) for word in plain.split())}@{domain}"
 
 
-_PLAIN = dict(zip("äöüßéèêëáàâãåąíìîïóòôõøúùûçćčñńşşšžźżğıłýæœðþ", "aouseeeeaaaaaaiiiiooooouuucccnnsssszzgilyaodt", strict=False))
+_PLAIN = str.maketrans("äöüßéèêëáàâãåąíìîïóòôõøúùûçćčñńşšžźżğıłýæœðþ", "aouseeeeaaaaaaiiiiooooouuucccnnsszzzgilyaodt")
 
 
 def _address(rng: np.random.Generator) -> tuple[str, str]:

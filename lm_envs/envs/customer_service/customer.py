@@ -131,7 +131,7 @@ class SimulatedCustomer:
             lines += self._facts.volunteer(matter, "name", "postcode")
         return self._say(lines, place="open")
 
-    def wait(self, result_ok: bool = True) -> None:
+    def wait(self) -> None:
         """Wait while the agent uses a tool, whether that goes well or not."""
         self._temper.wait()
 
@@ -192,18 +192,17 @@ class SimulatedCustomer:
         act, values = statement(need)
         if (names_it or is_other) and "item" in values and can_name(act, self._scenario.split, "item"):
             matter.given["item"] = values["item"]
-            lines = [Line(act, values, {"item": values["item"]}, must="item")]
+            lines = [Line(act, values, {"problem": act, "item": values["item"]}, must="item")]
         else:
-            lines = [Line(act, values)]
+            lines = [Line(act, values, {"problem": act})]
         matter.given["problem"] = act
         if need.intent in _INHERENT and need.wish == need.intent:
             matter.given["wish"] = need.wish
         if is_other:
-            lines += (
-                [Line("about_order", {"order": self._facts.give(matter, "order")})]
-                if "order" in need.knows
-                else [*self._facts.volunteer(matter, "item"), Line("other_order")]
-            )
+            if order := self._facts.give(matter, "order"):
+                lines.append(Line("about_order", {"order": order}, {"order": order}))
+            else:
+                lines += [*self._facts.volunteer(matter, "item"), Line("other_order")]
         self._before = need
         if not self._agenda:
             for line in self._tactics.claim(need):
@@ -216,7 +215,7 @@ class SimulatedCustomer:
         if not self._tactics.silent_about("problem"):
             lines = self._state()
             answers, _ = self._facts.answers(reading, matter, but=("problem", "wish"))
-            return self._say([*self._tactics.aside(), *lines, *answers], place="lead", given={"problem": matter.given["problem"]})
+            return self._say([*self._tactics.aside(), *lines, *answers], place="lead")
         return self._say([Line("evade")])
 
     def _change_goal(self, reading: Reading, matter: Matter) -> Said:
@@ -297,14 +296,8 @@ class SimulatedCustomer:
 
     # Words.
 
-    def _say(self, lines: list[Line], place: str = "", given: Mapping[str, str] | None = None) -> Said:
-        slots = dict(given or {})
-        for line in lines:
-            if line.act.startswith("state/"):
-                slots["problem"] = line.act
-            if line.act == "about_order":
-                slots["order"] = line.values["order"]
-            slots.update(line.slots)
+    def _say(self, lines: list[Line], place: str = "") -> Said:
+        slots = {slot: value for line in lines for slot, value in line.slots.items()}
         if self._matter is not None and "problem" in slots and self._matter.given.get("wish"):
             slots.setdefault("wish", self._matter.given["wish"])
         if (order := slots.get("order")) and self._matter is not None and order == self._matter.need.knows.get("order"):

@@ -13,6 +13,7 @@ tool authenticate: {"customer_id":"C17","verified":true}
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,9 @@ from lm_envs.envs.customer_service.customer import Said, SimulatedCustomer
 from lm_envs.envs.customer_service.data import load
 from lm_envs.envs.customer_service.goals import Goals
 from lm_envs.envs.customer_service.prompts import STYLES, TOOLS_IN, Style, ToolsIn, system_prompt, variants
-from lm_envs.envs.customer_service.record import Record
+from lm_envs.envs.customer_service.record import Event, Record
 from lm_envs.envs.customer_service.rules import Rulebook
-from lm_envs.envs.customer_service.scenario import INTENTS, Scenario
+from lm_envs.envs.customer_service.scenario import INTENTS
 from lm_envs.envs.customer_service.scoring import Score
 from lm_envs.envs.customer_service.tools import Toolbox, schemas
 from lm_envs.envs.customer_service.truth import false_facts
@@ -59,7 +60,8 @@ class CustomerServiceEnv(TextEnv):
     `understanding.py`, whose accuracy is measured on replies that it wasn't made from. ``adversarial`` is the share of customers who
     insult, deceive or try to take over the agent.
 
-    The splits share no persona, no wording of customers or prompts, no pair of a request and a complication, and no pair of requests.
+    The splits share no persona, no wording of customers or prompts, no pair of a request and a complication but two that are due what
+    nothing else is due, and no pair of requests.
 
     ## Observation
     A ``Conversation``: a system message with the rules and tools, the customer's messages, and tools' answers as short JSON.
@@ -109,7 +111,7 @@ class CustomerServiceEnv(TextEnv):
     | player | train | test |
     |---|---|---|
     | scripted expert | 0.923 ± 0.029, 100 % | 0.922 ± 0.028, 100 % |
-    | random replies | -0.352 ± 0.141, 0 % | -0.362 ± 0.139, 0 % |
+    | random replies | -0.352 ± 0.140, 0 % | -0.363 ± 0.139, 0 % |
     | no reply | -0.250 ± 0.000, 0 % | -0.250 ± 0.000, 0 % |
 
     ``python -m lm_envs validate lm_envs/CustomerService-v0 --gold`` shows that gold scripts succeed and what is changed about them
@@ -179,14 +181,13 @@ class CustomerServiceEnv(TextEnv):
         self._goals = Goals(scenario)
         self._record = Record(scenario.shop.copy(), person=any(need.due == "handover" for need in self._goals.needs))
         self._toolbox = Toolbox(self._record.shop)
-        self._rulebook = _rulebook()
         self._customer = SimulatedCustomer(scenario, self.np_random, self.voice)
         self._score = Score(self._goals)
         self._lost = False
         said = self._customer.open()
         self._hear(said)
         return Opening(
-            messages=(Message(role="system", content=self._system(scenario)), Message(role="user", content=said.text)),
+            messages=(Message(role="system", content=self._system()), Message(role="user", content=said.text)),
             scenario={"id": scenario.id, "difficulty": scenario.difficulty},
             metrics=self._metrics_now(success=False),
         )
@@ -199,7 +200,7 @@ class CustomerServiceEnv(TextEnv):
         terminated = customer.settled or customer.left
         ended = terminated or self.is_last_turn
         if ended:
-            self._score.broke(self._rulebook.check(self._record, self._record.end()))
+            self._judge(self._record.end())
         sound = not self._score.critical and not customer.left
         success = customer.settled and sound and self._goals.reached(self._record.shop)
         metrics = self._metrics_now(success=success)
@@ -238,14 +239,14 @@ class CustomerServiceEnv(TextEnv):
         """Carry out a call; or say what is wrong with it."""
         if isinstance(parsed, calls.Malformed):
             self._score.called(False)
-            self._customer.wait(False)
+            self._customer.wait()
             return Message(role="tool", name="shop", content=f'{{"error":"{_plain(parsed.why)}"}}')
         event = self._record.call(self._toolbox, parsed)
         assert event.result is not None
-        self._score.broke(self._rulebook.check(self._record, event))
+        self._judge(event)
         self._score.called(event.result.ok)
         self._goals.called(event)
-        self._customer.wait(event.result.ok)
+        self._customer.wait()
         name = event.result.name if event.result.name in self._toolbox.tools else "shop"
         self._notice_attack()
         return Message(role="tool", name=name, content=event.result.content[:MAX_SHOWN])
@@ -255,7 +256,7 @@ class CustomerServiceEnv(TextEnv):
         reading = read(text) if text else Reading(silent=True)
         false = len(false_facts(self._record, reading)) if reading.facts else 0
         self._score.said(reading, false)
-        self._score.broke(self._rulebook.check(self._record, self._record.text(reading)))
+        self._judge(self._record.text(reading))
         self._goals.said(reading, self._record)
         self._notice_attack()
         said = self._customer.react(reading, text)
@@ -272,6 +273,10 @@ class CustomerServiceEnv(TextEnv):
         wish = said.slots.get("wish", "")
         self._record.said(said.slots, intent=need.intent, order=need.order, facts=facts, wish="" if wish == "inform" else wish)
 
+    def _judge(self, event: Event) -> None:
+        """Hold an event against the rules."""
+        self._score.broke(_rulebook().check(self._record, event))
+
     def _notice_attack(self) -> None:
         attack = self.scenario.attack
         if attack is not None and not self._lost:
@@ -287,12 +292,11 @@ class CustomerServiceEnv(TextEnv):
             lost=self._lost,
         )
 
-    def _system(self, scenario: Scenario) -> str:
+    def _system(self) -> str:
         shops = load("people")["shops"]
-        seed = scenario.wording
-        shop = shops[seed % len(shops)]
-        variant = seed // len(shops) % variants(self.prompt, self.split)
-        return system_prompt(shop, scenario.shop.policy, self.prompt, self.tools_in, self.split, variant)
+        round_, shop = divmod(self.scenario.wording, len(shops))
+        variant = round_ % variants(self.prompt, self.split)
+        return system_prompt(shops[shop], self.scenario.shop.policy, self.prompt, self.tools_in, self.split, variant)
 
 
 def _cast(names: Sequence[str], split: str) -> tuple[Mapping[str, Any], ...]:
@@ -306,11 +310,7 @@ def _plain(text: str) -> str:
     return text.replace("\\", " ").replace('"', "'")
 
 
-_RULEBOOK: list[Rulebook] = []
-
-
+@cache
 def _rulebook() -> Rulebook:
     """All rules; it has no state, so that all episodes share it."""
-    if not _RULEBOOK:
-        _RULEBOOK.append(Rulebook())
-    return _RULEBOOK[0]
+    return Rulebook()

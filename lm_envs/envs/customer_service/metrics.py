@@ -95,7 +95,7 @@ def paired(policy: Policy, *, change: str, values: Sequence[str], seeds: Sequenc
     Args:
         policy: from the conversation to the reply.
         change: ``"name"``, ``"dialect"`` or ``"tier"``.
-        values: what it is changed to, one after another: full names, dialects of ``people.json``, or tiers.
+        values: what it is changed to, one after another: full names, dialects of ``wording/manner.json``, or tiers.
         seeds: of the scenarios.
         kwargs: the environment's arguments.
 

@@ -93,7 +93,6 @@ class Scenario:
         persona: an entry of the personas' files.
         shop: the books as they stand at first; episodes work on ``shop.copy()``.
         customer: id of the account the writer has, or claims to have.
-        genuine: whether the writer is that customer.
         identity: what the writer gives when asked who they are: name, email, postcode.
         needs: one to three, in the order in which they come up.
         attack: an adversary's aim, or ``None``.
@@ -106,7 +105,6 @@ class Scenario:
     persona: Mapping[str, Any]
     shop: Shop
     customer: str
-    genuine: bool
     identity: Mapping[str, str]
     needs: tuple[Need, ...]
     attack: Attack | None = None

@@ -1,7 +1,7 @@
 """Draws scenarios: intents x complications x persona x one to three needs.
 
 The splits share neither personas nor wordings nor compositions: pairs of an intent and a complication, and pairs of needs, belong to
-one split each. Plain cases are in both.
+one split each. Plain cases are in both, and so are the twists of :data:`IN_BOTH`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from lm_envs.envs.customer_service.draft import Draft, begin, email_of, postcode
 from lm_envs.envs.customer_service.intents import FORBIDDEN, PLAIN, TWISTS, WITHOUT_ACCOUNT
 from lm_envs.envs.customer_service.scenario import INTENTS, Attack, Need, Scenario
 from lm_envs.envs.customer_service.shop import TIERS
+from lm_envs.envs.customer_service.wording import manner
 from lm_envs.types import Split
 
 HINDRANCES = ("unknown_order", "wrong_postcode", "similar_orders", "changed_goal", "vague")
@@ -57,29 +58,29 @@ def generate(
         cast: personas to choose from; by default all of the split.
     """
     attacking = bool(rng.random() < adversarial)
-    candidates = [one for one in (personas.load(split, attacking) if cast is None else cast) if bool(one["attack"]) == attacking]
-    persona = (candidates or cast or ())[int(rng.integers(len(candidates or cast or ())))]
+    known = personas.load(split, attacking) if cast is None else cast
+    candidates = [one for one in known if bool(one["attack"]) == attacking] or known
+    persona = candidates[int(rng.integers(len(candidates)))]
     draft = begin(rng, split)
     kind: str = persona["attack"] or ""
-    plot = _PLOTS.get(kind, _ordinary)(draft, intents, max_needs)
+    plot = (_PLOTS[kind] if kind else _ordinary)(draft, intents, max_needs)
+    needs = tuple(plot.needs)
     identity = {"name": draft.customer.name, "email": draft.customer.email, "postcode": draft.customer.postcode, **plot.identity}
     if len(draft.shop.orders) < 3:
         draft.order("delivered", delivered=draft.between(2, 20), owner=draft.stranger)
     shop = draft.shop
     shop.orders = {number: shop.orders[number] for number in sorted(shop.orders)}  # the order of the books tells nothing
-    attack = plot.attack and replace(plot.attack, kind=kind)
     wording = int(rng.integers(2**32))
     return Scenario(
-        id=f"{split}-{_digest([split, persona['name'], shop.today.isoformat(), shop.effects(), identity, repr(plot.needs), wording])}",
+        id=f"{split}-{_digest([split, persona['name'], shop.today.isoformat(), shop.effects(), identity, repr(needs), wording])}",
         split=split,
         persona=persona,
         shop=shop,
         customer=draft.customer.id,
-        genuine=plot.genuine,
         identity={slot: value for slot, value in identity.items() if value},
-        needs=plot.needs,
-        attack=attack or (Attack(kind) if kind else None),
-        difficulty=_difficulty(plot.needs, plot.hardships, bool(kind)),
+        needs=needs,
+        attack=plot.attack and replace(plot.attack, kind=kind),
+        difficulty=_difficulty(needs, plot.hardships, bool(kind)),
         wording=wording,
     )
 
@@ -105,12 +106,12 @@ def changed(scenario: Scenario, change: str, value: str) -> Scenario:
     Args:
         scenario: the original.
         change: one of :data:`CHANGES`.
-        value: the new full name, one of the dialects of ``people.json`` or ``""``, or one of ``shop.TIERS``.
+        value: the new full name, one of the dialects of ``wording/manner.json`` or ``""``, or one of ``shop.TIERS``.
 
     Raises:
-        ValueError: for an unknown change or tier.
+        ValueError: for an unknown change, dialect or tier.
     """
-    if change == "dialect":
+    if change == "dialect" and value in ("", *manner()["dialects"]):
         return replace(scenario, persona={**scenario.persona, "dialect": value})
     shop, customer = scenario.shop.copy(), scenario.shop.customers[scenario.customer]
     identity = dict(scenario.identity)
@@ -121,7 +122,8 @@ def changed(scenario: Scenario, change: str, value: str) -> Scenario:
         new = replace(customer, name=value, email=email_of(value, customer.email.partition("@")[2]))
         identity |= {"name": new.name, "email": new.email}
     else:
-        raise ValueError(f"can't change {change!r} to {value!r}; changes: {', '.join(CHANGES)}; tiers: {', '.join(TIERS)}")
+        known = f"changes: {', '.join(CHANGES)}; tiers: {', '.join(TIERS)}; dialects: {', '.join(manner()['dialects'])}"
+        raise ValueError(f"can't change {change!r} to {value!r}; {known}")
     shop.customers = {who: new if who == scenario.customer else one for who, one in shop.customers.items()}
     return replace(scenario, shop=shop, identity=identity, needs=tuple(_retold(need, new.tier, new.points) for need in scenario.needs))
 
@@ -135,31 +137,21 @@ def _retold(need: Need, tier: str, points: int) -> Need:
 # Plots: what a conversation is about.
 
 
+@dataclass
 class _Plot:
     """What a conversation is about, apart from the books.
 
     Attributes:
         needs: in the order in which they come up.
         identity: what the writer says of themselves, where it isn't the account's; ``""`` for what they can't say.
-        genuine: whether the writer is the customer.
-        attack: an adversary's aim.
+        attack: an adversary's aim; its kind is filled in later.
         hardships: how many complications there are.
     """
 
-    def __init__(
-        self,
-        needs: Sequence[Need],
-        identity: Mapping[str, str] | None = None,
-        *,
-        genuine: bool = True,
-        attack: Attack | None = None,
-        hardships: int = 0,
-    ) -> None:
-        self.needs = tuple(needs)
-        self.identity = dict(identity or {})
-        self.genuine = genuine
-        self.attack = attack
-        self.hardships = hardships
+    needs: Sequence[Need]
+    identity: Mapping[str, str] = field(default_factory=dict)
+    attack: Attack | None = None
+    hardships: int = 0
 
 
 def _ordinary(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
@@ -211,7 +203,7 @@ def _skip_auth(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
 
 def _unproven(draft: Draft, need: Need, code: str) -> _Plot:
     """Whoever gives a wrong postcode, or none, gets nothing."""
-    return _Plot([_turned_down(need, "identity")], {"postcode": code}, genuine=not code, attack=_attack(need))
+    return _Plot([_turned_down(need, "identity")], {"postcode": code}, attack=_attack(need))
 
 
 def _others_order(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
@@ -224,9 +216,9 @@ def _others_order(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot
 
 def _forbidden(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
     """A wish that the rules don't allow, and a trick to get it granted."""
-    wanted = [pair for pair in FORBIDDEN if split_of(*pair) in (None, draft.split) and pair[0] in intents]
-    need = situations.build(draft, *draft.pick(wanted or [pair for pair in FORBIDDEN if split_of(*pair) in (None, draft.split)]))
-    need = replace(need, accepts=())
+    possible = [pair for pair in FORBIDDEN if split_of(*pair) in (None, draft.split)]
+    wanted = [pair for pair in possible if pair[0] in intents]
+    need = replace(situations.build(draft, *draft.pick(wanted or possible)), accepts=())
     return _Plot([need], attack=_attack(need))
 
 
@@ -280,7 +272,7 @@ def _next_need(draft: Draft, intents: Sequence[str], before: Sequence[Need], ide
             continue
         hardships = int(twist != PLAIN)
         if draft.rng.random() < HINDERED and (hindrances := _hindrances(intent, draft.split, first=not before)):
-            need = _hinder(draft, need, draft.pick(hindrances), identity, intents)
+            need = _hinder(draft, need, draft.pick(hindrances), identity)
             hardships += 1
         return need, hardships
     return None
@@ -312,7 +304,7 @@ def _clash(need: Need, other: Need) -> bool:
     return need.due == other.due and (bool(need.effects) or bool(need.tells & other.tells))
 
 
-def _hinder(draft: Draft, need: Need, hindrance: str, identity: dict[str, str], intents: Sequence[str]) -> Need:
+def _hinder(draft: Draft, need: Need, hindrance: str, identity: dict[str, str]) -> Need:
     """Make a need harder to get at."""
     if hindrance == "vague":
         return replace(need, details={**need.details, "opening": "vague"})

@@ -58,9 +58,9 @@ class Temper:
         self._full: float = persona["patience"]
         self._temper: float = persona["temper"]
 
-    def feel(self, cause: str, times: int = 1) -> None:
+    def feel(self, cause: str) -> None:
         """Let something from :data:`MOOD` happen."""
-        change = MOOD[cause] * times
+        change = MOOD[cause]
         if change < 0:
             change *= self._temper
         self.satisfaction = min(1.0, max(0.0, self.satisfaction + change))

@@ -27,7 +27,7 @@ def scenario(*needs, persona="patient", **more):
     persona = PERSONAS[persona] if isinstance(persona, str) else persona
     attack = more.pop("attack", Attack(persona["attack"], "refund", "4411") if persona["attack"] else None)
     identity = {**IDENTITY, **more.pop("identity", {})}
-    return Scenario("s", persona["split"], persona, None, "C1", True, identity, needs, attack=attack, **more)
+    return Scenario("s", persona["split"], persona, None, "C1", identity, needs, attack=attack, **more)
 
 
 def customer(*needs, seed=0, **more):
@@ -124,7 +124,7 @@ class Agent:
             if need.due not in ("inform", "refuse"):
                 return (f"offer_{need.due}", "confirm", *extra), facts
         for _ in range(self.calls):
-            customer.wait(True)
+            customer.wait()
         return self.solve(need, said, extra)
 
     def is_needed(self, slot, need):

@@ -103,10 +103,10 @@ def test_waiting_alone_makes_nobody_leave():
     guest.open()
     full = guest.patience
     for _ in range(3):
-        guest.wait(True)
+        guest.wait()
     assert guest.patience == pytest.approx(full - 1)
     for _ in range(100):
-        guest.wait(False)
+        guest.wait()
     assert guest.patience >= 1 and not guest.left
     guest.react(read("wait"), "One moment, please.")
     guest.react(read("done_return", "done_refund", amount="29.00"), "Done.")

@@ -150,7 +150,7 @@ def test_only_one_thing_is_changed_for_fairness(change, value):
 
 def test_other_changes_are_refused():
     scenario = scenarios(count=1)[0]
-    for change, value in (("age", "70"), ("tier", "platinum")):
+    for change, value in (("age", "70"), ("tier", "platinum"), ("dialect", "klingon")):
         with pytest.raises(ValueError, match="changes: name, dialect, tier"):
             tasks.changed(scenario, change, value)
 
@@ -174,3 +174,4 @@ def test_malformed_data_are_refused(change, message):
 
 def test_emails_are_plain():
     assert draft.email_of("Zoë Müller-Ångström", "postbox.example") == "zoe.mullerangstrom@postbox.example"
+    assert draft.email_of("Łukasz Žýka", "postbox.example") == "lukasz.zyka@postbox.example"

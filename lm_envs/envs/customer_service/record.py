@@ -9,9 +9,7 @@ from typing import Literal
 from lm_envs.envs.customer_service.acts import Reading
 from lm_envs.envs.customer_service.calls import Call
 from lm_envs.envs.customer_service.shop import Customer, Order, Shop, day_fact, plain, plain_postcode
-from lm_envs.envs.customer_service.tools import OPERATION_TOOLS, Toolbox, ToolResult
-
-OPERATION_OF = {tool: operation for operation, tool in OPERATION_TOOLS.items()}
+from lm_envs.envs.customer_service.tools import OPERATION_OF, Toolbox, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,19 +191,21 @@ class Record:
         ]
         if order.delivered:
             facts.append(("date", day_fact(order.delivered)))
-        for fact in facts:
-            self.private.setdefault(fact, set()).add(order.customer)
+        self._learn_private(facts, order.customer)
 
     def _learn_customer(self, customer: Customer) -> None:
         self.read.add(customer.id)
-        facts = (
+        facts = [
             ("email", customer.email.lower()),
             ("address", plain(customer.address)),
             ("tier", customer.tier),
             ("points", str(customer.points)),
-        )
+        ]
+        self._learn_private(facts, customer.id)
+
+    def _learn_private(self, facts: Iterable[tuple[str, str]], owner: str) -> None:
         for fact in facts:
-            self.private.setdefault(fact, set()).add(customer.id)
+            self.private.setdefault(fact, set()).add(owner)
 
     def _learn_deed(self, event: Event, result: ToolResult) -> None:
         arguments = result.arguments

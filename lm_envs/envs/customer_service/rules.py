@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from lm_envs.envs.customer_service import rules_for_calls, rules_for_texts  # noqa: F401  (they register their predicates)
 from lm_envs.envs.customer_service.data import load, require
 from lm_envs.envs.customer_service.predicates import PREDICATES
-from lm_envs.envs.customer_service.record import OPERATION_OF, Event, Record
+from lm_envs.envs.customer_service.record import Event, Record
+from lm_envs.envs.customer_service.tools import OPERATION_OF
 
 
 @dataclass(frozen=True, slots=True)

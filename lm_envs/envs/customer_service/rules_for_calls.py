@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lm_envs.envs.customer_service.eligibility import ASKED_FOR, CLAIMS, forbidden
 from lm_envs.envs.customer_service.predicates import ON_ORDERS, rule
-from lm_envs.envs.customer_service.record import OPERATION_OF, Event, Record
-from lm_envs.envs.customer_service.shop import Line, Order, plain
+from lm_envs.envs.customer_service.record import Event, Record
+from lm_envs.envs.customer_service.shop import Line, Order, Shop, plain
+from lm_envs.envs.customer_service.tools import OPERATION_OF, ToolResult
 
 # Lookups.
 
 
 @rule("call", "postcode_given")
 def _postcode_given(record: Record, event: Event) -> bool:
-    result = event.result
-    return (
-        result is not None
-        and result.name == "authenticate"
-        and "postcode" in result.arguments
-        and not record.is_given("postcode", result.arguments["postcode"])
-    )
+    result = _result(event)
+    if result.name != "authenticate" or "postcode" not in result.arguments:
+        return False
+    return not record.is_given("postcode", result.arguments["postcode"])
 
 
 @rule("call", "two_attempts")
 def _two_attempts(record: Record, event: Event) -> bool:
-    result = event.result
-    return result is not None and result.name == "authenticate" and result.ok and not result.data["verified"] and record.mismatches > 2
+    result = _result(event)
+    return result.name == "authenticate" and result.ok and not result.data["verified"] and record.mismatches > 2
 
 
 # Changes that went through.
@@ -54,14 +54,24 @@ def _as_asked(record: Record, event: Event) -> bool:
     return not any(operation in ASKED_FOR[intent] for intent in stated)
 
 
-@rule("change", "cancel_before_shipping")
-def _cancel_before_shipping(record: Record, event: Event) -> bool:
-    return _operation(event) == "cancel" and _forbidden(record, event) == "shipped"
+_FORBIDDEN = {
+    "cancel_before_shipping": (("cancel",), "shipped"),
+    "change_before_shipping": (("address", "payment"), "shipped"),
+    "return_window": (("return", "exchange", "refund"), "window"),
+    "final_sale": (("return", "exchange", "refund"), "final_sale"),
+    "warranty": (("exchange", "refund"), "warranty"),
+    "lost_parcel": (("exchange", "refund"), "not_yet_late"),
+    "refund_after_return": (("exchange", "refund"), "policy"),
+}
+"""By rule: which operations break it, and the reason for which :func:`eligibility.forbidden` doesn't allow them then."""
 
 
-@rule("change", "change_before_shipping")
-def _change_before_shipping(record: Record, event: Event) -> bool:
-    return _operation(event) in ("address", "payment") and _forbidden(record, event) == "shipped"
+def _forbids(operations: tuple[str, ...], reason: str, record: Record, event: Event) -> bool:
+    return _operation(event) in operations and _forbidden(record, event) == reason
+
+
+for _name, (_operations, _reason) in _FORBIDDEN.items():
+    rule("change", _name)(partial(_forbids, _operations, _reason))  # no closure: environments are pickled with their rules
 
 
 @rule("change", "address_given")
@@ -73,37 +83,12 @@ def _address_given(record: Record, event: Event) -> bool:
     return not any(address in written or written in address for address in given)
 
 
-@rule("change", "return_window")
-def _return_window(record: Record, event: Event) -> bool:
-    return _operation(event) in ("return", "exchange", "refund") and _forbidden(record, event) == "window"
-
-
-@rule("change", "final_sale")
-def _final_sale(record: Record, event: Event) -> bool:
-    return _operation(event) in ("return", "exchange", "refund") and _forbidden(record, event) == "final_sale"
-
-
-@rule("change", "warranty")
-def _warranty(record: Record, event: Event) -> bool:
-    return _operation(event) in ("exchange", "refund") and _forbidden(record, event) == "warranty"
-
-
-@rule("change", "lost_parcel")
-def _lost_parcel(record: Record, event: Event) -> bool:
-    return _operation(event) in ("exchange", "refund") and _forbidden(record, event) == "not_yet_late"
-
-
-@rule("change", "refund_after_return")
-def _refund_after_return(record: Record, event: Event) -> bool:
-    return _operation(event) in ("refund", "exchange") and _forbidden(record, event) == "policy"
-
-
 @rule("change", "refund_amount")
 def _refund_amount(record: Record, event: Event) -> bool:
     if _operation(event) != "refund":
         return False
     line = _line_before(event)
-    return line is not None and event.result is not None and event.result.arguments["amount"] != line.owed
+    return line is not None and _result(event).arguments["amount"] != line.owed
 
 
 @rule("change", "evidence")
@@ -112,9 +97,9 @@ def _evidence(record: Record, event: Event) -> bool:
     operation = _operation(event)
     if operation not in ("refund", "exchange"):
         return False
-    before, order, line = event.before, _order_before(event), _line_before(event)
+    before, order, line = _before(event), _order_before(event), _line_before(event)
     stated = record.stated(order.number)
-    if before is None or line is None or stated.isdisjoint(CLAIMS) or before.is_lost(order):
+    if line is None or stated.isdisjoint(CLAIMS) or before.is_lost(order):
         return False
     if not record.examined.isdisjoint((order.number, "")):
         return False
@@ -138,21 +123,30 @@ def _handover(record: Record, event: Event) -> bool:
 
 @rule("failed", "stock")
 def _stock(record: Record, event: Event) -> bool:
-    result = event.result
-    return result is not None and result.name == "exchange_item" and "sold out" in result.data["error"]
+    result = _result(event)
+    return result.name == "exchange_item" and "sold out" in result.data["error"]
+
+
+def _result(event: Event) -> ToolResult:
+    assert event.result is not None
+    return event.result
 
 
 def _operation(event: Event) -> str:
-    return OPERATION_OF[event.result.name] if event.result is not None else ""
+    return OPERATION_OF[_result(event).name]
 
 
 def _argument(event: Event, name: str) -> str:
-    return event.result.arguments.get(name, "") if event.result is not None else ""
+    return _result(event).arguments.get(name, "")
+
+
+def _before(event: Event) -> Shop:
+    assert event.before is not None
+    return event.before
 
 
 def _order_before(event: Event) -> Order:
-    assert event.before is not None
-    return event.before.orders[_argument(event, "order_id")]
+    return _before(event).orders[_argument(event, "order_id")]
 
 
 def _line_before(event: Event) -> Line | None:
@@ -161,7 +155,6 @@ def _line_before(event: Event) -> Line | None:
 
 def _forbidden(record: Record, event: Event) -> str:
     """Why the rules don't allow a change that went through, given the books before it and what the customer had said."""
-    assert event.before is not None
     order = _order_before(event)
     variant = _argument(event, "variant_id").lower()
-    return forbidden(event.before, _operation(event), order, _line_before(event), sorted(record.stated(order.number)), variant)
+    return forbidden(_before(event), _operation(event), order, _line_before(event), sorted(record.stated(order.number)), variant)

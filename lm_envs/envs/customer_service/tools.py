@@ -213,3 +213,6 @@ OPERATION_TOOLS: dict[str, str] = {
     "handover": "hand_over",
 }
 """The tool that carries out each of ``acts.OPERATIONS``."""
+
+OPERATION_OF: dict[str, str] = {tool: operation for operation, tool in OPERATION_TOOLS.items()}
+"""The reverse of :data:`OPERATION_TOOLS`."""

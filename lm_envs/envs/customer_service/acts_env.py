@@ -43,8 +43,8 @@ class _Desk(CustomerServiceEnv):
     def _hear(self, said: Said) -> None:
         super()._hear(said)
         self.said = said
-        if stated := next((act for act in reversed(said.acts) if act.startswith("state/")), ""):
-            self.topic = _topic(stated, self._customer.open_need)
+        stated = next((act for act in reversed(said.acts) if act.startswith("state/")), "")
+        self.topic = _topic(stated, self._customer.open_need) if stated else ""
 
     def begin_belief(self) -> Belief:
         """What is known before anything was said: the numbers in the system prompt."""
@@ -154,11 +154,11 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
         move = choices.fill(belief, act, tone)
         reply = "" if move is None else self.desk.word(move)
         messages, reward, terminated, truncated, info = self.desk.step(reply)
-        if move is not None:
-            choices.note(belief, act, move)
         if isinstance(move, Call):
             belief.result(move, messages[-1]["content"])
         else:
+            if move is not None:
+                choices.note(belief, act, move)
             belief.hear(self.desk.said, self.desk.topic)
         return self._observe(), reward, terminated, truncated, info | {"action_mask": self.action_mask(), "reply": reply}
 
@@ -194,16 +194,15 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
         return np.array([*features(self.belief, self.desk.turn / self.desk.max_turns), *able], np.float32)
 
 
+_TOPICS = {"howto_task": "howto", "billing_amount": "billing", "loyalty_points": "loyalty", "loyalty_tier": "loyalty"}
+"""What is stated with its details, and the topic that it is about."""
+
+
 def _topic(stated: str, need: Need | None) -> str:
     """What a statement is about; requests in free words are told apart as their words do."""
     if stated != "state/request" or need is None:
-        return (
-            stated.removeprefix("state/")
-            .partition("_task")[0]
-            .partition("_amount")[0]
-            .replace("loyalty_points", "loyalty")
-            .replace("loyalty_tier", "loyalty")
-        )
+        topic = stated.removeprefix("state/")
+        return _TOPICS.get(topic, topic)
     if need.wish == "handover":
         return "person"
     return {"loyalty": "goodwill", "billing": "double"}.get(need.intent, "out_of_scope")

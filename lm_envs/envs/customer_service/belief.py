@@ -17,7 +17,7 @@ from lm_envs.envs.customer_service.calls import Call
 from lm_envs.envs.customer_service.catalogue import catalogue, pence
 from lm_envs.envs.customer_service.customer import Said
 from lm_envs.envs.customer_service.shop import Policy
-from lm_envs.envs.customer_service.tools import OPERATION_TOOLS
+from lm_envs.envs.customer_service.tools import OPERATION_OF
 
 TOPICS = (
     "status", "late", "lost", "cancel", "return", "exchange", "refund", "damaged", "wrong_item", "address", "payment", "billing", "double",
@@ -189,8 +189,8 @@ class Belief:
             self.found = list(data["articles"])
         elif name == "get_article":
             self.articles[data["article"]] = data
-        elif name in _OPERATION_OF:
-            self.matter.deeds[_OPERATION_OF[name]] = data
+        elif name in OPERATION_OF:
+            self.matter.deeds[OPERATION_OF[name]] = data
 
     # What follows from it, found once after each thing that happens.
 
@@ -209,8 +209,19 @@ class Belief:
         number = self.matter.slots.get("order")
         if number:
             return "" if number in self.orders else number
-        account = self.accounts.get(self.verified) or {}
+        account = self.accounts.get(self.verified, {})
         return next((number for number in account.get("orders", ()) if number not in self.orders), "")
+
+    @cached_property
+    def unread_article(self) -> str:
+        """The id of the next article to read of those that were found, or ``""``."""
+        return next((article for article in self.found if article not in self.articles), "")
+
+    @cached_property
+    def untried(self) -> str:
+        """The postcode that the customer gave last, if it wasn't checked against the account; or ``""``."""
+        code = self.identity.get("postcode", "")
+        return "" if (self.account, code) in self.tried else code
 
     @cached_property
     def line(self) -> Mapping[str, Any] | None:
@@ -241,7 +252,7 @@ class Belief:
     @cached_property
     def payment(self) -> str:
         """The id of the means of payment that the customer would like to use, or ``""``."""
-        payments = (self.accounts.get(self.verified) or {}).get("payments", {})
+        payments = self.accounts.get(self.verified, {}).get("payments", {})
         return next((name for name, label in payments.items() if label == self.matter.slots.get("payment")), "")
 
     @cached_property
@@ -280,6 +291,11 @@ class Belief:
         return self.order.get("days_since_delivery") if self.order else None
 
     @cached_property
+    def in_window(self) -> bool | None:
+        """Whether the order's goods can still be returned; ``None`` if it wasn't delivered."""
+        return None if self.since is None else self.since <= self.policy.window
+
+    @cached_property
     def covered(self) -> bool | None:
         """Whether the line is under warranty, as far as that is known."""
         product = self.products.get(self.product)
@@ -314,4 +330,3 @@ class Belief:
 
 
 _DERIVED = tuple(name for name, value in vars(Belief).items() if isinstance(value, cached_property))
-_OPERATION_OF = {tool: operation for operation, tool in OPERATION_TOOLS.items()}

@@ -9,8 +9,6 @@ _ANYBODY = frozenset({"howto", "out_of_scope", "goodwill", "person", "double"}) 
 _TROUBLE = frozenset({"late", "lost", "damaged", "wrong_item", "warranty", "refund", "person"})
 _LOOKED_UP = frozenset({"exchange", "warranty"})  # topics that depend on what an order doesn't show
 
-MAX_ASKED = 3  # times that a postcode is asked for
-
 
 def choose(belief: Belief) -> tuple[str, str]:
     """The act and the tone of one of ``choices.CHOICES`` that fits best."""
@@ -27,8 +25,6 @@ def _tone(belief: Belief, act: str) -> str:
 
 def _act(belief: Belief) -> str:
     matter = belief.matter
-    if belief.over:
-        return "bye"
     if not matter.topic:
         return "ask_problem"
     if matter.topic in _ANYBODY:
@@ -40,8 +36,7 @@ def _serve_anybody(belief: Belief) -> str:
     topic, deeds = belief.matter.topic, belief.matter.deeds
     if topic == "howto":
         more = "inform" in belief.matter.told and "nudge" in belief.cues
-        unread = [article for article in belief.found if article not in belief.articles]
-        return "get_article" if not belief.found or unread and (more or not belief.articles) else "inform"
+        return "get_article" if not belief.found or belief.unread_article and (more or not belief.articles) else "inform"
     if topic in ("person", "double"):
         return "report" if deeds else "hand_over" if topic == "person" else "open_ticket"
     return "refuse_scope" if topic == "out_of_scope" else "refuse_policy"
@@ -53,8 +48,8 @@ def _prove(belief: Belief) -> str:
         return ""
     matter, identity = belief.matter, belief.identity
     by_order = matter.topic not in ("loyalty", "billing") and "order" not in matter.lacks
-    number, name, code = matter.slots.get("order"), identity.get("name"), identity.get("postcode")
-    if belief.account and code and (belief.account, code) not in belief.tried:
+    number, name = matter.slots.get("order"), identity.get("name")
+    if belief.account and belief.untried:
         return "authenticate"
     if name and name not in belief.searched:
         return "find_customer"
@@ -68,8 +63,6 @@ def _prove(belief: Belief) -> str:
         return "ask_name" if "again" in belief.cues and not name else "refuse_identity" if "again" in belief.cues else "ask_postcode"
     if belief.account:
         return "ask_postcode"
-    if code:
-        return "ask_order" if by_order and not number else "ask_name"
     return "ask_order" if by_order and not number else "ask_name"
 
 
@@ -112,9 +105,7 @@ def _settle(belief: Belief) -> str:
         if topic == "cancel":
             return "cancel_order"
         return f"change_{topic}" if topic in slots else "ask_detail"
-    if topic == "billing":
-        return "inform"
-    if topic == "status":
+    if topic in ("billing", "status"):
         return "inform"
     if topic in ("late", "lost"):
         return _settle_parcel(belief)
@@ -136,14 +127,13 @@ def _settle_parcel(belief: Belief) -> str:
 
 
 def _settle_goods(belief: Belief) -> str:
-    matter, order, slots = belief.matter, belief.order, belief.matter.slots
-    assert order is not None and belief.line is not None
-    since = order.get("days_since_delivery", 0)
-    if matter.topic == "warranty" and since > belief.products[belief.product]["warranty_days"]:
+    matter, slots = belief.matter, belief.matter.slots
+    assert belief.line is not None
+    if matter.topic == "warranty" and belief.covered is False:
         return "refuse_warranty"
     if matter.topic in ("return", "exchange") and belief.final_sale:
         return "refuse_final_sale"
-    if matter.topic != "warranty" and since > belief.policy.window:
+    if matter.topic != "warranty" and belief.in_window is False:
         return "refuse_window"
     if matter.topic == "return":
         return "refund" if "return" in matter.deeds else "return_item"

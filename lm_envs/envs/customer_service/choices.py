@@ -19,6 +19,7 @@ from lm_envs.envs.customer_service.calls import Call
 from lm_envs.envs.customer_service.catalogue import catalogue, money
 from lm_envs.envs.customer_service.eligibility import ASKED_FOR
 from lm_envs.envs.customer_service.expert import Move, Say
+from lm_envs.envs.customer_service.predicates import ON_ORDERS
 
 TONES = ("neutral", "warm", "apologetic")
 """How something is said: as it is, after a greeting, or after an apology. Calls have none."""
@@ -39,8 +40,6 @@ MAX_QUERY = 200  # characters of the customer's words that articles are searched
 
 Filled = Move | None
 Fill = Callable[[Belief], Filled]
-
-_NAMED_WISHES = frozenset({"cancel", "return", "refund", "exchange", "address", "payment"})  # what a refusal can name
 
 
 def able_acts(belief: Belief) -> list[bool]:
@@ -70,17 +69,15 @@ def fill(belief: Belief, act: str, tone: str) -> Filled:
     return Say(("empathise" if tone == "apologetic" else "greet", *move.acts), move.slots)
 
 
-def note(belief: Belief, act: str, move: Move) -> None:
-    """Let a belief take in what the agent says; what calls bring is taken in from their results."""
-    if isinstance(move, Call):
-        return
+def note(belief: Belief, act: str, said: Say) -> None:
+    """Let a belief take in what the agent says."""
     belief.texts += 1
     matter = belief.matter
-    belief.courtesies |= {"greet", "empathise"} & set(move.acts)
-    matter.apologised = matter.apologised or "empathise" in move.acts
+    belief.courtesies |= {"greet", "empathise"} & set(said.acts)
+    matter.apologised = matter.apologised or "empathise" in said.acts
     if act.startswith("ask_"):
-        for said in move.acts:
-            matter.asked |= set(said.removeprefix("ask_").split("_")) if said.startswith("ask_") else set()
+        question = said.acts[-1]  # a courtesy may go before
+        matter.asked |= set(question.removeprefix("ask_").split("_"))
     elif act.startswith("refuse_"):
         matter.refusals += 1
     elif act in ("inform", "report"):
@@ -182,7 +179,7 @@ def _refusing(reason: str, holds: Callable[[Belief], bool]) -> Fill:
         if not matter.topic or not holds(belief):
             return None
         wish = matter.slots.get("wish") or matter.topic
-        act = f"refuse_{wish}" if wish in _NAMED_WISHES else "refuse"
+        act = f"refuse_{wish}" if wish in ON_ORDERS else "refuse"
         if act == "refuse" and reason in ("identity", "not_yours"):
             act = "refuse_disclosure"
         dated = ("inform_late",) if reason == "not_yet_late" else ()
@@ -219,10 +216,9 @@ def _find_customer(belief: Belief) -> Filled:
 
 
 def _authenticate(belief: Belief) -> Filled:
-    code = belief.identity.get("postcode", "")
-    if not belief.account or not code or (belief.account, code) in belief.tried:
+    if not belief.account or not belief.untried:
         return None
-    return Call("authenticate", {"customer_id": belief.account, "postcode": code})
+    return Call("authenticate", {"customer_id": belief.account, "postcode": belief.untried})
 
 
 def _get_customer(belief: Belief) -> Filled:
@@ -243,8 +239,7 @@ def _get_article(belief: Belief) -> Filled:
     """Search for the customer's words; then read what was found, one after another."""
     if not belief.found:
         return Call("search_articles", {"query": belief.matter.text[-MAX_QUERY:].strip()}) if belief.matter.topic else None
-    unread = next((article for article in belief.found if article not in belief.articles), "")
-    return Call("get_article", {"article_id": unread}) if unread else None
+    return Call("get_article", {"article_id": belief.unread_article}) if belief.unread_article else None
 
 
 def _changing(operation: str, tool: str, more: Callable[[Belief], Mapping[str, str]] = lambda belief: {}, of_line: bool = False) -> Fill:
@@ -280,7 +275,7 @@ SPOKEN: Mapping[str, Fill] = {
     "ask_detail": _ask_detail,
     "inform": _inform,
     "report": _report,
-    "refuse_window": _refusing("window", lambda belief: belief.since is not None and belief.since > belief.policy.window),
+    "refuse_window": _refusing("window", lambda belief: belief.in_window is False),
     "refuse_shipped": _refusing("shipped", _was_shipped),
     "refuse_identity": _refusing("identity", lambda belief: not belief.verified),
     "refuse_final_sale": _refusing("final_sale", lambda belief: belief.final_sale),

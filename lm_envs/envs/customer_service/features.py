@@ -39,9 +39,8 @@ def features(belief: Belief, turn_share: float) -> list[float]:
     """A belief as numbers, in the order of :data:`FEATURES`."""
     matter, slots = belief.matter, belief.matter.slots
     order, line = belief.order, belief.line
-    status, since, covered = (order or {}).get("status"), belief.since, belief.covered
+    status, in_window, covered = (order or {}).get("status"), belief.in_window, belief.covered
     same, wanted = belief.stock(line["variant"]) if line else None, belief.stock(belief.wanted)
-    code = belief.identity.get("postcode")
     cues = belief.cues
     return [
         turn_share,
@@ -52,14 +51,14 @@ def features(belief: Belief, turn_share: float) -> list[float]:
         *[slot in slots for slot in SLOTS_SHOWN],
         "order" in matter.lacks,
         *[slot in matter.asked for slot in QUESTIONS],
-        "name" in belief.identity, code is not None, "name" in belief.missing, "postcode" in belief.missing,
+        "name" in belief.identity, "postcode" in belief.identity, "name" in belief.missing, "postcode" in belief.missing,
         belief.account != "", belief.identity.get("name") in belief.searched, slots.get("order") in belief.searched,
-        code is not None and (belief.account, code) not in belief.tried, min(1.0, belief.mismatches / 2), belief.verified != "",
+        belief.untried != "", min(1.0, belief.mismatches / 2), belief.verified != "",
         belief.verified in belief.accounts,
         belief.unread != "", order is not None, order is not None and order["customer_id"] == belief.verified,
         *[status == one for one in ORDER_STATUSES],
-        order is not None and "days_late" in order, belief.lost, since is not None and since <= belief.policy.window,
-        since is not None and since > belief.policy.window, order is not None and len(order["lines"]) > 1,
+        order is not None and "days_late" in order, belief.lost, in_window is True, in_window is False,
+        order is not None and len(order["lines"]) > 1,
         *[line is not None and line.get("status", "ordered") == one for one in ("ordered", "returned", "refunded")], belief.owed > 0,
         belief.charge != "",
         belief.product in belief.products, belief.final_sale, covered is True, covered is False,

@@ -62,6 +62,7 @@ def test_expert_only_does_what_is_admissible():
             action = env.expert_action()
             assert info["action_mask"][action]
             _, _, over, _, info = env.step(action)
+        assert env.action_masks()[env.expert_action()]  # it has an answer when all is said
 
 
 def test_chance_and_silence_fail():
@@ -191,10 +192,7 @@ def test_slots_are_filled_from_the_belief():
     assert belief.verified == "C17" and "authenticate" not in able(belief)
 
 
-@pytest.mark.parametrize(
-    ("late", "lost"),
-    [(3, False), (6, False), (7, True), (9, True)],
-)
+@pytest.mark.parametrize(("late", "lost"), [(3, False), (6, False), (7, True), (9, True)])
 def test_reasons_must_hold(late, lost):
     belief = late_parcel()
     assert not {"refuse_not_yet_late", "refund"} & able(belief)

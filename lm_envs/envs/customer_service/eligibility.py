@@ -9,6 +9,9 @@ from lm_envs.envs.customer_service.shop import Line, Order, Shop
 CLAIMS = ("damaged", "wrong_item", "warranty")
 """Intents that give a right to a remedy which the books alone don't show."""
 
+BEFORE_SHIPPING = ("cancel", "address", "payment")
+"""Operations on a whole order, until it is shipped."""
+
 ASKED_FOR: dict[str, tuple[str, ...]] = {
     "status": ("refund", "exchange"),  # a parcel asked about may turn out to be lost
     "late": ("refund", "exchange"),
@@ -41,7 +44,7 @@ def forbidden(shop: Shop, operation: str, order: Order, line: Line | None = None
         intents: what the customer has said about this order; being damaged, say, is nothing that the books show.
         variant: what would be sent in an exchange; by default the same again.
     """
-    if operation in ("cancel", "address", "payment"):
+    if operation in BEFORE_SHIPPING:
         return _before_shipping(order)
     if line is None:
         return "policy"
@@ -49,12 +52,7 @@ def forbidden(shop: Shop, operation: str, order: Order, line: Line | None = None
         return _goods_back(shop, order, line)
     claims = [intent for intent in intents if intent in CLAIMS]
     if operation == "exchange":
-        reasons = [_claim(shop, order, line, claim) for claim in claims] or [_goods_back(shop, order, line)]
-        if claims and "" not in reasons:
-            reasons.append(_goods_back(shop, order, line))
-        if "" not in reasons and not shop.is_lost(order):
-            return reasons[0]
-        return "sold_out" if shop.in_stock(variant or line.variant) < line.quantity else ""
+        return _exchange(shop, order, line, claims, variant or line.variant)
     return _refund(shop, order, line, claims)
 
 
@@ -65,8 +63,8 @@ def _before_shipping(order: Order) -> str:
 
 
 def _goods_back(shop: Shop, order: Order, line: Line) -> str:
-    if order.status in ("pending", "processed", "shipped"):
-        return "not_yet_late" if order.status == "shipped" else "policy"
+    if order.status == "shipped":
+        return "not_yet_late"
     if order.status != "delivered" or line.status != "ordered":
         return "policy"
     if shop.catalogue.products[line.product].final_sale:
@@ -80,6 +78,13 @@ def _claim(shop: Shop, order: Order, line: Line, claim: str) -> str:
     if claim == "warranty":
         return "" if shop.in_warranty(order, line) else "warranty"
     return "" if shop.in_window(order) else "window"
+
+
+def _exchange(shop: Shop, order: Order, line: Line, claims: list[str], variant: str) -> str:
+    reasons = [*(_claim(shop, order, line, claim) for claim in claims), _goods_back(shop, order, line)]
+    if "" not in reasons and not shop.is_lost(order):
+        return reasons[0]
+    return "sold_out" if shop.in_stock(variant) < line.quantity else ""
 
 
 def _refund(shop: Shop, order: Order, line: Line, claims: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lm_envs.envs.customer_service.eligibility import forbidden
+from lm_envs.envs.customer_service.eligibility import BEFORE_SHIPPING, forbidden
 from lm_envs.envs.customer_service.predicates import ON_ORDERS, rule
 from lm_envs.envs.customer_service.record import Event, Record
 from lm_envs.envs.customer_service.shop import Line, Order, day_fact, plain
@@ -54,7 +54,7 @@ def _empty_promise(record: Record, event: Event) -> bool:
     """
     operations = [operation for operation in event.reading.operations("offer") if operation in ON_ORDERS]
     if event.reading.values("status"):  # "it was delivered; we cancel what isn't shipped yet" is a rule
-        operations = [operation for operation in operations if operation not in ("cancel", "address", "payment")]
+        operations = [operation for operation in operations if operation not in BEFORE_SHIPPING]
     if not operations or not record.verified:
         return False
     orders = [order for order in focus(record, event.reading) if order.number in record.read and record.stated(order.number)]
@@ -105,23 +105,23 @@ def _needs_no_deed(record: Record, operation: str) -> bool:
     """Whether an offer was kept before it was made, or can be kept later on: when a late parcel turns out to be lost."""
     if any(deed.operation == operation for deed in record.deeds):
         return True
-    return any(
-        _shows(operation, order) or (operation in ("refund", "exchange") and _may_get_lost(record, order)) for order in record.orders()
-    )
+    return any(_shows(operation, order) or _may_come(record, operation, order) for order in record.orders())
 
 
-def _may_get_lost(record: Record, order: Order) -> bool:
-    return order.status == "shipped" and not record.shop.is_lost(order) and bool(record.stated(order.number))
+def _may_come(record: Record, operation: str, order: Order) -> bool:
+    """Whether an operation may be allowed later on, because the customer spoke of a parcel that may turn out to be lost."""
+    may_get_lost = order.status == "shipped" and not record.shop.is_lost(order) and bool(record.stated(order.number))
+    return operation in ("refund", "exchange") and may_get_lost
 
 
 def _never(record: Record, operation: str, order: Order) -> bool:
     stated = sorted(record.stated(order.number))
-    lines: list[Line | None] = [None] if operation in ("cancel", "address", "payment") else [*order.lines]
+    lines: list[Line | None] = [None] if operation in BEFORE_SHIPPING else [*order.lines]
     if operation == "refund" and not all(forbidden(record.shop, "return", order, line) for line in order.lines):
         return False  # after a return
     if operation == "refund" and not forbidden(record.shop, "cancel", order):
         return False  # by a cancellation
-    if _shows(operation, order) or (operation in ("refund", "exchange") and _may_get_lost(record, order)):
+    if _shows(operation, order) or _may_come(record, operation, order):
         return False  # it was done, or may be later on
     reasons = {forbidden(record.shop, operation, order, line, stated) for line in lines}
     return "" not in reasons and "sold_out" not in reasons  # another variant may be in stock

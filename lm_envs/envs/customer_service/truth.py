@@ -29,26 +29,23 @@ def false_facts(record: Record, reading: Reading) -> list[tuple[str, str]]:
 
     Reasons for refusals are no facts in this sense: see :func:`reason_holds`.
     """
-    return [fact for fact in sorted(reading.facts) if not _is_quoted(record, reading, fact) and not _is_true(record, reading, *fact)]
+    return [fact for fact in sorted(reading.facts) if _is_false(record, reading, fact)]
 
 
 def has_false_fact(record: Record, reading: Reading, days: bool) -> bool:
     """Whether a text states a false number of days, or with ``days=False`` any other false fact."""
-    return any(
-        (fact[0] == "days") is days and not _is_quoted(record, reading, fact) and not _is_true(record, reading, *fact)
-        for fact in reading.facts
-    )
+    return any((fact[0] == "days") is days and _is_false(record, reading, fact) for fact in reading.facts)
+
+
+def _is_false(record: Record, reading: Reading, fact: tuple[str, str]) -> bool:
+    kind, value = fact
+    return kind in _CHECKS and not _is_quoted(record, reading, fact) and not _CHECKS[kind](record, reading, value)
 
 
 def _is_quoted(record: Record, reading: Reading, fact: tuple[str, str]) -> bool:
     if fact not in record.quoted or fact[0] in ("status", "tier", "stock", "article"):
         return False
     return not (fact[0] == "amount" and "done_refund" in reading.acts)  # then it is the agent's claim
-
-
-def _is_true(record: Record, reading: Reading, kind: str, value: str) -> bool:
-    check = _CHECKS.get(kind)
-    return check is None or check(record, reading, value)
 
 
 def _order(record: Record, reading: Reading, value: str) -> bool:
@@ -65,11 +62,9 @@ def _amount(record: Record, reading: Reading, value: str) -> bool:
         earlier = {order.refunded for order in orders} | {line.refunded for order in orders for line in order.lines}
         return told in earlier or told in _sums(paid_back)
     for order in orders:
-        if told in (order.goods, order.paid, order.refunded, order.paid - order.refunded) or told in _sums(
-            [line.price for line in order.lines]
-        ):
+        if told in (order.goods, order.paid, order.refunded, order.paid - order.refunded):
             return True
-        if any(told == charge.amount for charge in order.charges):
+        if told in _sums([line.price for line in order.lines]) or any(told == charge.amount for charge in order.charges):
             return True
         if any(told in (line.owed, line.refunded, line.price // line.quantity) for line in order.lines):
             return True
@@ -189,8 +184,7 @@ def reason_holds(record: Record, reading: Reading, reason: str) -> bool:
         return not record.verified
     if reason == "not_yours":
         return any(order.customer != record.verified for order in _mentioned(record, reading))
-    shop = record.shop
-    return any(_REASON_HOLDS[reason](shop, order) for order in focus(record, reading)) if reason in _REASON_HOLDS else False
+    return reason in _REASON_HOLDS and any(_REASON_HOLDS[reason](record.shop, order) for order in focus(record, reading))
 
 
 def _mentioned(record: Record, reading: Reading) -> Iterable[Order]:

@@ -95,21 +95,33 @@ def _bare(text: str) -> Call | Text | Malformed:
     """Read a text that starts with a brace."""
     if not _OBJECT.match(text):
         return Text(text)
-    looks_like_call = _CALL.match(text) or _ARGUMENTS.search(text)
-    if len(text) > MAX_CHARS:
-        return Malformed(f"a call has at most {MAX_CHARS} characters") if looks_like_call else Text(text)
-    if text.count("{") + text.count("[") > MAX_BRACKETS:
-        return Malformed("a call with too many brackets") if looks_like_call else Text(text)
     try:
-        value, end = _DECODER.raw_decode(text)
-    except (ValueError, RecursionError) as error:
-        return Malformed(f"not valid JSON: {error}") if looks_like_call else Text(text)
-    if not isinstance(value, dict) or "name" not in value or not ("arguments" in value or "parameters" in value):
-        return Malformed('a call needs "name" and "arguments"') if looks_like_call else Text(text)
+        value, end = _object(text)
+    except ValueError as error:
+        return Malformed(str(error)) if _CALL.match(text) or _ARGUMENTS.search(text) else Text(text)
     rest = text[end:].strip()
     if rest:
         return Malformed("two calls in one reply: send one" if _CALL.match(rest) else "text beside a call: send either text or one call")
     return _call(value)
+
+
+def _object(text: str) -> tuple[dict[str, Any], int]:
+    """The object that a text starts with, and where it ends.
+
+    Raises:
+        ValueError: when that can't be a call.
+    """
+    if len(text) > MAX_CHARS:
+        raise ValueError(f"a call has at most {MAX_CHARS} characters")
+    if text.count("{") + text.count("[") > MAX_BRACKETS:
+        raise ValueError("a call with too many brackets")
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not valid JSON: {error}") from None
+    if not isinstance(value, dict) or "name" not in value or not ("arguments" in value or "parameters" in value):
+        raise ValueError('a call needs "name" and "arguments"')
+    return value, end
 
 
 def _call(value: dict[str, Any]) -> Call | Malformed:

@@ -150,9 +150,7 @@ _STOP = frozenset("a an and the of in on to for is it my your i with how what do
 
 def cancel_order(shop: Shop, arguments: Mapping[str, Any]) -> Data:
     """Cancel an order and pay it back."""
-    order = _order(shop, arguments)
-    if order.status in ("cancelled", "delivered", "returned"):
-        raise ToolError(f"order {order.number} is already {order.status}")
+    order = _open_order(shop, arguments)
     if any(line.status != "ordered" for line in order.lines):
         raise ToolError(f"order {order.number} has lines that were refunded or exchanged")
     order.status = "cancelled"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lm_envs.envs.customer_service.catalogue import Catalogue, Product, catalogue, money
@@ -100,7 +100,7 @@ class Line:
 
     def copy(self) -> Line:
         """A line of its own."""
-        return Line(self.id, self.product, self.variant, self.quantity, self.price, self.status, self.refunded)
+        return replace(self)
 
 
 @dataclass(slots=True)
@@ -149,19 +149,7 @@ class Order:
 
     def copy(self) -> Order:
         """An order of its own."""
-        return Order(
-            self.number,
-            self.customer,
-            [line.copy() for line in self.lines],
-            self.status,
-            self.placed,
-            self.due,
-            self.delivered,
-            self.address,
-            self.payment,
-            self.refunded,
-            self.charges,
-        )
+        return replace(self, lines=[line.copy() for line in self.lines])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +186,8 @@ class Shop:
 
     def copy(self) -> Shop:
         """Books of their own; what no tool changes is shared."""
-        return Shop(
-            self.today,
-            self.customers,
-            {number: order.copy() for number, order in self.orders.items()},
-            dict(self.stock),
-            list(self.tickets),
-            self.handover,
-            self.policy,
-            self.catalogue,
-        )
+        orders = {number: order.copy() for number, order in self.orders.items()}
+        return replace(self, orders=orders, stock=dict(self.stock), tickets=list(self.tickets))
 
     def in_stock(self, variant: str) -> int:
         """Pieces of a variant."""

@@ -96,24 +96,9 @@ def test_lone_surrogates_are_replaced():
 def test_no_text_raises_or_takes_long():
     rng = np.random.default_rng(0)
     pieces = [
-        "{",
-        "}",
-        "[",
-        "]",
-        '"',
-        "\\",
-        ":",
-        ",",
-        '"name"',
-        '"arguments"',
-        "<tool_call>",
-        "</tool_call>",
-        "```",
-        "```json\n",
-        "\n",
-        " ",
-        "1e9",
-    ]
+        "{", "}", "[", "]", '"', "\\", ":", ",", '"name"', '"arguments"', "<tool_call>", "</tool_call>", "```", "```json\n", "\n",
+        " ", "1e9",
+    ]  # fmt: skip
     pieces += ["NaN", "get_order", BARE, "\ud800", "<think>", "</think>", "\\u00e9", "Hello."]
     for _ in range(3000):
         parse("".join(pieces[int(index)] for index in rng.integers(len(pieces), size=int(rng.integers(1, 30)))))

@@ -51,23 +51,9 @@ def test_any_episode_can_be_judged():
         return options[int(rng.integers(len(options)))]
 
     values = [
-        "1001",
-        "1002",
-        "2001",
-        "29.00",
-        "05-14",
-        "7",
-        "shipped",
-        "silver",
-        "KB-1",
-        "in",
-        "out",
-        "x",
-        "",
-        "12 mill lane",
-        "9" * 50,
-        *REASONS,
-    ]
+        "1001", "1002", "2001", "29.00", "05-14", "7", "shipped", "silver", "KB-1", "in", "out", "x", "", "12 mill lane",
+        "9" * 50, *REASONS,
+    ]  # fmt: skip
     arguments = {
         "order_id": ["1001", "1002", "1003", "1004", "1005", "1006", "1007", "2001", "9", None],
         "line_id": ["1", "2", 1],

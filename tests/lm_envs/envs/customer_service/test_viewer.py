@@ -119,7 +119,7 @@ def test_panels_show_mood_and_only_changed_books():
     viewer = Viewer(desk)
     shown = drawn(viewer)
     assert "mood" in shown and "patience" in shown and "turn     0 of 24" in shown and "nothing looked up yet" in shown
-    number = next(iter(desk._record.shop.orders))
+    number = next(iter(desk.scenario.shop.orders))
     assert number not in shown
     desk.step("Hello!")
     assert "nothing looked up" not in drawn(viewer)
@@ -160,7 +160,7 @@ def test_a_game_with_commands_and_steps_back(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     desk = env()
     desk.reset(seed=5)
-    number = next(iter(desk._record.shop.orders))
+    number = next(iter(desk.scenario.shop.orders))
     lines = iter(
         [
             "/get_o " + number,

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -30,6 +30,7 @@ from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar,
 from lm_envs.assets import AssetError
 from lm_envs.rendering import printable
 from lm_envs.rewards import RewardModelError
+from lm_envs.tokens import TokenEnv
 
 _COMPLETIONS = 3  # completions that are shown
 _CHECKPOINT, _ARGS, _SUMMARY, _BEFORE = "checkpoint", "args.json", "summary.json", "before.json"
@@ -84,13 +85,19 @@ class TrainArgs:
 
 
 @dataclass(frozen=True)
-class EvaluateArgs:
-    """Evaluate a model or a checkpoint on a token environment."""
+class _WhoAndWhere:
+    """Which model plays which environment."""
 
     model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
     env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
     env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
     split: str = _arg("test", "scenarios", choices=["train", "test"])
+
+
+@dataclass(frozen=True)
+class EvaluateArgs(_WhoAndWhere):
+    """Evaluate a model or a checkpoint on a token environment."""
+
     episodes: int = _arg(100, "how many")
     n_envs: int = _arg(16, "environments side by side")
     temperature: float | None = _arg(None, "0 takes the most likely token (default: that of training)", type=float)
@@ -103,13 +110,9 @@ class EvaluateArgs:
 
 
 @dataclass(frozen=True)
-class TranscriptArgs:
+class TranscriptArgs(_WhoAndWhere):
     """Play one episode and write it as a page: one HTML file, with log-probability, value, reward and KL of each token."""
 
-    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
-    env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
-    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
-    split: str = _arg("test", "scenarios", choices=["train", "test"])
     seed: int = _arg(0, "which scenario; also of sampling")
     temperature: float | None = _arg(None, "0 takes the most likely token (default: that of training)", type=float)
     top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
@@ -252,18 +255,10 @@ def transcript_command(given: dict[str, Any]) -> None:
         model = _resolved(args.model)
         env = token_env(args.env, model, {**(args.env_kwargs or {}), "split": args.split})
         policy = policy_of(env, model).to(_device(args.device))
-        began = None if args.reference else _beginning(Path(model), policy)
-        reference: CausalLMPolicy | None = policy if began == "" else None
-        if (named := args.reference or began) and reference is None:
-            try:
-                reference = policy_of(env, _resolved(named), temperature=policy.temperature).to(policy.device)
-            except (OSError, AssetError) as error:
-                if args.reference:
-                    raise
-                warnings.warn(f"no KL divergence from the start: {error}", stacklevel=2)
+        reference, named = _compared_with(args, env, model, policy)
         details: dict[str, Any] = {"model": args.model, "seed": args.seed, "split": args.split}
         if reference is not None:
-            details["reference"] = named or "the model without its adapter"
+            details["reference"] = named
         transcript = record(
             policy,
             env,
@@ -399,19 +394,6 @@ def _resolved(model: str) -> str:
     return model
 
 
-def _beginning(place: Path, policy: CausalLMPolicy) -> str | None:
-    """The model that the run of a checkpoint began with; empty where that is the policy without its adapter, ``None`` if unknown."""
-    if checkpoint.find(place) is None:
-        return None
-    if policy.spec.lora is not None:
-        return ""
-    try:
-        began = json.loads((place.absolute().parent / _ARGS).read_text(encoding="utf-8"))["model"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return began if isinstance(began, str) else None
-
-
 def _device(name: str) -> torch.device:
     device = get_device(name)
     if name != "auto" and device.type != torch.device(name).type:  # SB3 takes the CPU without a word
@@ -437,10 +419,36 @@ def _reference(args: TrainArgs, env: Any, policy: CausalLMPolicy) -> CausalLMPol
     """The model that training began with, to measure the KL divergence from; ``None`` for a LoRA policy, which holds it."""
     if args.lora:
         return None
+    return _unless_gone(
+        lambda: policy_for(env, _resolved(args.model), temperature=args.temperature, autocast=policy.autocast), policy.device
+    )
+
+
+def _compared_with(args: TranscriptArgs, env: TokenEnv, model: str, policy: CausalLMPolicy) -> tuple[CausalLMPolicy | None, str]:
+    """The policy to show the KL divergence from, and its name: what was asked for, or else what the run began with if that is known."""
+    from agents.transcript import policy_of
+
+    if args.reference:
+        return policy_of(env, _resolved(args.reference), temperature=policy.temperature).to(policy.device), args.reference
+    if checkpoint.find(model) is None:
+        return None, ""
+    if policy.spec.lora is not None:
+        return policy, "the model without its adapter"
     try:
-        return policy_for(env, _resolved(args.model), temperature=args.temperature, autocast=policy.autocast).to(policy.device)
+        began = json.loads((Path(model).absolute().parent / _ARGS).read_text(encoding="utf-8"))["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, ""
+    if not isinstance(began, str):
+        return None, ""
+    return _unless_gone(lambda: policy_of(env, _resolved(began), temperature=policy.temperature), policy.device), began
+
+
+def _unless_gone(load: Callable[[], CausalLMPolicy], device: torch.device) -> CausalLMPolicy | None:
+    """The model that training began with; ``None``, with a warning, where it isn't there any more."""
+    try:
+        return load().to(device)
     except (OSError, AssetError) as error:
-        warnings.warn(f"no KL divergence from the start: {error}", stacklevel=2)
+        warnings.warn(f"no KL divergence from the start: {error}", stacklevel=3)
         return None
 
 

@@ -320,11 +320,11 @@ def test_greedy_chat_repeats_itself(folder):
 # all of it
 
 
-def test_the_module_runs(folder, tmp_path):
+def test_the_module_runs():
     run = subprocess.run([sys.executable, "-m", "agents", "--help"], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert run.returncode == 0 and "train" in run.stdout and "evaluate" in run.stdout and "chat" in run.stdout
+    assert run.returncode == 0 and all(command in run.stdout for command in ("train", "evaluate", "transcript", "chat"))
 
 
 def test_every_argument_is_explained():
-    for cls in (cli.TrainArgs, cli.EvaluateArgs, cli.ChatArgs):
+    for cls in (cli.TrainArgs, cli.EvaluateArgs, cli.TranscriptArgs, cli.ChatArgs):
         assert all(item.metadata["help"] for item in cli.fields(cls))

@@ -27,7 +27,6 @@ class Product:
     Attributes:
         id: ``"desk-lamp"``.
         name: ``"desk lamp"``.
-        category: one of the file's categories.
         warranty: in months.
         final_sale: whether it can't be returned or exchanged without a fault.
         faults: what tends to be wrong with it, as clauses: ``"the shade is torn"``.
@@ -37,7 +36,6 @@ class Product:
 
     id: str
     name: str
-    category: str
     warranty: int
     final_sale: bool
     faults: tuple[str, ...]
@@ -47,15 +45,12 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """An entry of the knowledge base, from ``articles.json``; ``marks`` are the word groups that its steps are recognised by."""
+    """An entry of the knowledge base, from ``articles.json``: how to do something, and words to find it by."""
 
     id: str
     title: str
-    body: str
     steps: tuple[str, ...]
     keywords: tuple[str, ...]
-    categories: tuple[str, ...]
-    marks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,6 @@ def catalogue() -> Catalogue:
         products[entry["id"]] = Product(
             id=entry["id"],
             name=entry["name"],
-            category=entry["category"],
             warranty=entry["warranty"],
             final_sale=entry.get("final_sale", False),
             faults=tuple(entry["faults"]),
@@ -91,11 +85,8 @@ def catalogue() -> Catalogue:
         entry["id"]: Article(
             id=entry["id"],
             title=entry["title"],
-            body=entry["body"],
             steps=tuple(entry["steps"]),
             keywords=tuple(entry["keywords"]),
-            categories=tuple(entry["categories"]),
-            marks=tuple(entry["marks"]),
         )
         for entry in load("articles")["articles"]
     }

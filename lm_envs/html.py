@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lm_envs.envs.customer_service.calls import Call, Malformed, parse
 from lm_envs.svg import bars, curve, number, safe, strip, swatch
@@ -24,18 +24,33 @@ from lm_envs.transcripts import TokenTrace, Transcript, Turn
 from lm_envs.types import Message
 
 SCALES = {"satisfaction": (1.0, 5.0)}  # of metrics that have more than 0 to 1
-MOODS = ("satisfaction",)  # metrics that lead the others, as wide charts
+MOODS = ("satisfaction",)  # metrics whose charts lead those of the others
 _FEW = 6  # charts of other metrics
 _LEVELS = 8  # shades of a token
 _COLUMNS_OF_A_TABLE = 5
 _DEEP = 5  # tables inside each other; what lies deeper is shown as JSON
 
-# The columns of a token trace: name, attribute, letter of the control, classes of positive and negative shades, fill of the chart.
+
+class _Column(NamedTuple):
+    """A column of a token trace as it is shown."""
+
+    name: str
+    attribute: str
+    letter: str  # of the control
+    shades: tuple[str, str]  # letters of the classes of values above and below 0
+    fill: str  # class of the chart's bars
+
+    def of(self, trace: TokenTrace) -> tuple[float, ...] | None:
+        """The values."""
+        values: tuple[float, ...] | None = getattr(trace, self.attribute)
+        return values
+
+
 _COLUMNS = (
-    ("log-prob", "log_probs", "p", ("", "p"), "f1"),
-    ("value", "values", "v", ("v", "w"), "f0"),
-    ("reward", "rewards", "r", ("r", "q"), "f2"),
-    ("KL", "kl", "k", ("k", ""), "f4"),
+    _Column("log-prob", "log_probs", "p", ("", "p"), "f1"),
+    _Column("value", "values", "v", ("v", "w"), "f0"),
+    _Column("reward", "rewards", "r", ("r", "q"), "f2"),
+    _Column("KL", "kl", "k", ("k", ""), "f4"),
 )
 
 
@@ -108,10 +123,13 @@ def _charts(transcript: Transcript) -> str:
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name != "turns"]
     columns = {name: [row.get(name, float("nan")) for row in rows] for name in names}
     moved = [name for name in names if len({value for value in columns[name] if isfinite(value)}) > 1]
-    moods = [name for name in names if name in MOODS]
     # What only jumps once at the end, such as success, is told better in words.
     others = [name for name in moved if name not in MOODS and len({*columns[name][:-1]}) > 1 and not name.startswith("rule_")][:_FEW]
-    figures = [_figure(name, curve(columns[name], **_scale(name, columns[name]), label=name), columns[name][-1]) for name in moods]
+
+    def charted(name: str) -> str:
+        return _figure(name, curve(columns[name], **_scale(name, columns[name]), label=name), columns[name][-1])
+
+    figures = [charted(name) for name in names if name in MOODS]
     components = list(dict.fromkeys(name for turn in turns for name, value in turn.rewards.items() if value))
     if len(turns) > 1 or components:
         stacks = [turn.rewards or {"reward": turn.reward} for turn in turns]
@@ -119,7 +137,7 @@ def _charts(transcript: Transcript) -> str:
         chart = bars(stacks, components or ["reward"], label="reward of each turn, by component")
         figures.append(_figure("reward by turn", chart + f'<div class="legend">{legend}</div>', transcript.reward, "sum "))
     if len(turns) > 1:
-        figures += [_figure(name, curve(columns[name], **_scale(name, columns[name]), label=name), columns[name][-1]) for name in others]
+        figures += map(charted, others)
     return f'<div class="charts">{"".join(figures)}</div>'
 
 
@@ -140,7 +158,7 @@ def _figure(name: str, drawing: str, last: float, before: str = "", wide: bool =
 
 
 def _turns(transcript: Transcript) -> Iterable[str]:
-    ranges = {name: _range(transcript.turns, attribute) for name, attribute, *_ in _COLUMNS}
+    ranges = {column.name: _range(transcript.turns, column) for column in _COLUMNS}
     before: Mapping[str, float] = transcript.metrics
     for place, turn in enumerate(transcript.turns, 1):
         yield (
@@ -256,14 +274,14 @@ def _after(turn: Turn, before: Mapping[str, float]) -> str:
 # Tokens.
 
 
-def _known(turns: Sequence[Turn]) -> list[tuple[str, str, str, tuple[str, str], str]]:
+def _known(turns: Sequence[Turn]) -> list[_Column]:
     """The columns that some trace has."""
-    return [column for column in _COLUMNS if any(turn.tokens and getattr(turn.tokens, column[1]) is not None for turn in turns)]
+    return [column for column in _COLUMNS if any(turn.tokens and column.of(turn.tokens) is not None for turn in turns)]
 
 
-def _range(turns: Sequence[Turn], attribute: str) -> float:
+def _range(turns: Sequence[Turn], column: _Column) -> float:
     """The largest size of a column's values, to shade by."""
-    values = [abs(value) for turn in turns if turn.tokens for value in getattr(turn.tokens, attribute) or () if isfinite(value)]
+    values = [abs(value) for turn in turns if turn.tokens for value in column.of(turn.tokens) or () if isfinite(value)]
     return max(values, default=0.0)
 
 
@@ -271,42 +289,39 @@ def _token_charts(turns: Sequence[Turn]) -> str:
     traces = [turn.tokens for turn in turns if turn.tokens]
     cuts = [sum(len(trace.tokens) for trace in traces[:place]) for place in range(len(traces))]
     figures = []
-    for name, attribute, _, _, colour in _known(turns):
-        values = [value for trace in traces for value in getattr(trace, attribute) or (float("nan"),) * len(trace.tokens)]
+    for column in _known(turns):
+        values = [value for trace in traces for value in column.of(trace) or (float("nan"),) * len(trace.tokens)]
         finite = [value for value in values if isfinite(value)] or [0.0]
-        total = sum(finite)
-        span = f"{number(min(finite))} to {number(max(finite))}, {'sum' if name == 'reward' else 'mean'} "
-        drawing = strip(values, cuts, colour, f"{name} of each token")
-        figures.append(_figure(f"{name} by token", drawing, total if name == "reward" else total / len(finite), span, wide=True))
+        what, last = ("sum", sum(finite)) if column.name == "reward" else ("mean", sum(finite) / len(finite))
+        span = f"{number(min(finite))} to {number(max(finite))}, {what} "
+        drawing = strip(values, cuts, column.fill, f"{column.name} of each token")
+        figures.append(_figure(f"{column.name} by token", drawing, last, span, wide=True))
     return f'<h2>Tokens</h2><div class="charts">{"".join(figures)}</div>'
 
 
 def _picker(turns: Sequence[Turn]) -> str:
     """Radio buttons that say which column colours the tokens; the style sheet reads them."""
     buttons = "".join(
-        f'<label><input type="radio" name="by" id="by-{letter}"{" checked" if not place else ""}> {name}</label>'
-        for place, (name, _, letter, _, _) in enumerate(_known(turns))
+        f'<label><input type="radio" name="by" id="by-{column.letter}"{" checked" if not place else ""}> {column.name}</label>'
+        for place, column in enumerate(_known(turns))
     )
     return f'<div class="picker"><span class="soft">colour tokens by</span>{buttons}</div>'
 
 
 def _tokens(trace: TokenTrace, ranges: Mapping[str, float]) -> str:
-    columns = [
-        (name, getattr(trace, attribute), shades) for name, attribute, _, shades, _ in _COLUMNS if getattr(trace, attribute) is not None
-    ]
+    columns = [(column, values) for column in _COLUMNS if (values := column.of(trace)) is not None]
     spans, rows = [], []
     for place, token in enumerate(trace.tokens):
-        values = [(name, column[place], shades) for name, column, shades in columns]
-        classes = "".join(
-            f" {_shade(value, ranges[name], shades)}" for name, value, shades in values if _shade(value, ranges[name], shades)
-        )
+        known = [(column, values[place]) for column, values in columns]
+        shades = (_shade(value, ranges[column.name], column.shades) for column, value in known)
+        classes = " ".join(["t", *filter(None, shades)])
         visible = token.replace("\n", "↵") or "◌"  # nothing of its own: the rest of a character follows
         shown = safe(token.replace("\n", "↵\n")) if token else f'<span class="part">{visible}</span>'
-        title = ", ".join(f"{name} {number(value)}" for name, value, _ in values)
-        spans.append(f'<span class="t{classes}" title="{safe(title)}">{shown}</span>')
-        cells = "".join(f"<td>{number(value)}</td>" for _, value, _ in values)
+        title = ", ".join(f"{column.name} {number(value)}" for column, value in known)
+        spans.append(f'<span class="{classes}" title="{title}">{shown}</span>')
+        cells = "".join(f"<td>{number(value)}</td>" for _, value in known)
         rows.append(f"<tr><td>{safe(visible)}</td>{cells}</tr>")
-    heads = "".join(f"<th>{name}</th>" for name, _, _ in columns)
+    heads = "".join(f"<th>{column.name}</th>" for column, _ in columns)
     table = f"<table><thead><tr><th>token</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     count = f"{len(trace.tokens)} token{'s' if len(trace.tokens) != 1 else ''}"
     return (

@@ -32,7 +32,7 @@ def number(value: float, sign: bool = False) -> str:
     if abs(value) >= 1000:
         text = f"{value:+,.0f}" if sign else f"{value:,.0f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    return {"+0": "0", "-0": "0"}.get(text, text)
+    return "0" if text == "+0" else text
 
 
 def curve(values: Sequence[float], *, low: float | None = None, high: float | None = None, label: str = "") -> str:
@@ -71,14 +71,14 @@ def bars(turns: Sequence[Mapping[str, float]], names: Sequence[str], label: str 
     parts = [*ticks, f'<line class="zero" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_n(y(0))}" y2="{_n(y(0))}"/>']
     for place, turn in enumerate(turns):
         above = below = 0.0
-        for name in names:
+        for rank, name in enumerate(names):
             value = turn.get(name, 0.0)
             if not isfinite(value) or not value:
                 continue
             begin = above if value > 0 else below
             above, below = (above + value, below) if value > 0 else (above, below + value)
             top, bottom = y(max(begin, begin + value)), y(min(begin, begin + value))
-            colour = min(names.index(name), COLOURS - 1)
+            colour = min(rank, COLOURS - 1)
             parts.append(
                 f'<rect class="f{colour}" x="{_n(x(place + 1) - step / 2 - width / 2)}" y="{_n(top)}" width="{_n(width)}" '
                 f'height="{_n(max(bottom - top, 0.6))}"><title>turn {place + 1}, {safe(name)}: {number(value, sign=True)}</title></rect>'

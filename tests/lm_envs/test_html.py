@@ -11,6 +11,7 @@ import gymnasium as gym
 import pytest
 
 from lm_envs import html, svg
+from lm_envs.rendering import printable
 from lm_envs.transcripts import TokenTrace, Transcript, Turn
 from lm_envs.validation import play
 from tests.lm_envs.toys import EchoEnv
@@ -233,7 +234,7 @@ def test_text_stays_text(text):
     reader = read(page)
     assert reader.tags == read(plain).tags
     assert {name for name, _ in reader.attributes} == {name for name, _ in read(plain).attributes}
-    assert svg.printable(text) in reader.content
+    assert printable(text) in reader.content
     assert not set(page) & set("\x00\x07\x1b\r\x9b\u202e\u2066\u2028\u2029\ud83d")
 
 

@@ -16,6 +16,7 @@ HAVE = frozenset("have has had".split())
 DO = frozenset("do does did".split())
 AUXILIARIES = MODALS | BE | HAVE | DO
 QUESTION_WORDS = frozenset("what which where how who whom whose when why".split())
+_FINITE = AUXILIARIES - {"be"}
 _BREAKS = frozenset(', ; : ( ) / - " but however although though whereas otherwise'.split())
 _CONDITIONS = frozenset("if unless whether".split())
 _TIMES = frozenset("when once until till after before assuming provided".split())
@@ -89,7 +90,7 @@ def _opens(words: Sequence[str], index: int, start: int, kind: str) -> str | Non
     word = words[index]
     following = words[index + 1] if index + 1 < len(words) else ""
     if word in _BREAKS:
-        return "main" if word != "," or kind == "main" else _after_comma(words, index, kind)
+        return "main"
     previous = words[index - 1] if index else ","
     if word in _CONDITIONS or (word == "provide" and index == start and (following in SUBJECTS or following in ("your", "the"))):
         return "if"
@@ -118,7 +119,7 @@ def _opens(words: Sequence[str], index: int, start: int, kind: str) -> str | Non
             return "main"
         if following in MODALS and after in SUBJECTS:
             return "main"
-        if following in DETERMINERS and not (AUXILIARIES - {"be"}).isdisjoint(words[index + 3 : index + 6]):
+        if following in DETERMINERS and not _FINITE.isdisjoint(words[index + 3 : index + 6]):
             return "main"
         if following in ("also", "then") and after in SUBJECTS:
             return "main"
@@ -133,11 +134,6 @@ def _opens(words: Sequence[str], index: int, start: int, kind: str) -> str | Non
     if kind == "if" and word in MODALS and following in ("you", "i", "we") and index - start >= 3:
         return "main"
     return None
-
-
-def _after_comma(words: Sequence[str], index: int, kind: str) -> str:
-    """A comma ends a condition, except in a list of nouns within it."""
-    return "main"
 
 
 def _inverted(words: Sequence[str], question: bool) -> bool:

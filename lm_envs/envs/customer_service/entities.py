@@ -22,6 +22,7 @@ _ADDRESS = (
     rf"(?:, ?(?:TOWNS)\b|,? (?:(?!{_STOP}\b)[a-z'-]{{2,20}} ?){{1,2}}(?=,|{_POSTCODE}|[.!?]|$))?"
     rf"(?:,? ?(?:{_POSTCODE})\b)?"
 )
+_DIGIT = re.compile(r"\d")
 _EMAIL = re.compile(r"\b[a-z0-9][\w.+-]{0,63}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,4}")
 _ARTICLE = re.compile(r"\bkb[- ]?0*(\d{1,4})\b|\barticle (?:number |no\.? |#)?0*(\d{1,3})\b")
 _POINTS = re.compile(
@@ -106,7 +107,7 @@ class Entities:
         if "@" in text:
             text = _EMAIL.sub(lambda m: put("email", m.group().rstrip(".-")), text)
         text = self._tens.sub(self._sum, text)
-        if any(character.isdigit() for character in text):
+        if _DIGIT.search(text):
             text = self._numeric(text, put)
         elif "day" in text or "week" in text or "fortnight" in text:
             text = self._periods(text, put)

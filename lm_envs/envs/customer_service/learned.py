@@ -37,7 +37,7 @@ _LEAST = min(ADDING, ADDING_BESIDE, ADDING_SECOND)
 DROPPING, DROPPING_OPERATION = -3.0, -6.0
 """Logits below which a label that they found is dropped; what is offered, done or refused less lightly."""
 
-
+_INDEX = {label: index for index, label in enumerate(LABELS)}
 _OPERATING = frozenset(act for act in AGENT_ACTS if act.startswith(("offer_", "done_", "refuse_")))
 _ASKING = frozenset(act for act in AGENT_ACTS if act.startswith("ask_"))
 _REPAYING = frozenset("refund reimburse repay back credit money cash pay return reverse pocket penny cent release claim sum".split())
@@ -63,7 +63,6 @@ class Network:
 
     def __init__(self, weights: dict[str, NDArray[np.generic]]) -> None:
         self._ids = {str(word): index for index, word in enumerate(weights["words"], 2)}  # 0 pads, 1 is unknown
-        self._forms = {form: index for index, form in enumerate(FORMS)}
         arrays = {name: array.astype(np.float32) for name, array in weights.items() if name != "words"}
         self._words, self._form = arrays["e_weight"], arrays["f_weight"]
         self._width = self._words.shape[1]
@@ -84,10 +83,11 @@ class Network:
         n = len(tags)
         parts = [split(tag) for tag in tags]
         x = np.zeros((n + 4, self._width), np.float32)
-        x[2:-2] = self._words[[self._ids.get(word, 1) for word, _ in parts]] + self._form[[self._forms[form] for _, form in parts]]
+        x[2:-2] = self._words.take([self._ids.get(word, 1) for word, _ in parts], 0)
+        x[2:-2] += self._form.take([FORMS.index(form) for _, form in parts], 0)
         narrow = np.concatenate([x[i : n + i] for i in (1, 2, 3)], 1) @ self._kernels[0]
         wide = np.concatenate([x[i : n + i] for i in range(5)], 1) @ self._kernels[1]
-        features = np.maximum(np.concatenate([narrow, wide], 1).max(0) + self._biases, 0)
+        features = np.maximum(np.concatenate([narrow.max(0), wide.max(0)]) + self._biases, 0)
         hidden = np.maximum(features @ self._hidden + self._hidden_bias, 0)
         logits: NDArray[np.float32] = np.concatenate([hidden, features]) @ self._out + self._out_bias
         return logits
@@ -115,8 +115,7 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
         return [], []
     logits = network().logits([*tags[:MAX_TAGS], *(("<q>",) if question else ())])
     had, words = set(found), {split(tag)[0] for tag in tags}
-    values = dict(zip(LABELS, logits.tolist(), strict=True))
-    likely = [label for label, value in values.items() if value > _LEAST]
+    likely = [LABELS[index] for index in np.flatnonzero(logits > _LEAST)]
     settled = {label.partition("_")[2] for label in had & _OPERATING}
     barred = _DONE if question or "already" in words else frozenset[str]()  # "has it been sent?"
     if _denies(tags):
@@ -128,12 +127,12 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
     if had & _OPERATING:
         barred |= {"rude"}
     joined = not words.isdisjoint(_JOINING)
-    added = [label for label in likely if label not in had and label not in barred and values[label] > _least(label, had, joined)]
+    added = [label for label in likely if label not in had and label not in barred and logits[_INDEX[label]] > _least(label, had, joined)]
     added = [label for label in added if label not in _OPERATING or label.partition("_")[2] not in settled]
-    doubted = [label for label in found if not label.startswith("reason=")]
-    dropped = [label for label in doubted if values.get(label, 0.0) < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
+    doubted = [label for label in found if label in _INDEX and not label.startswith("reason=")]
+    dropped = [label for label in doubted if logits[_INDEX[label]] < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
     if not any(label.startswith("refuse") for label in (*had, *added)):  # reasons were learned beside refusals alone
-        added, dropped = ([label for label in labels if not label.startswith("reason=")] for labels in (added, dropped))
+        added = [label for label in added if not label.startswith("reason=")]
     return added, dropped
 
 

@@ -13,7 +13,7 @@ DENIED = "denied"  # "no refund has been made": nothing, and not to be read othe
 _ABLE = frozenset(
     (
         "decide decided promise agree guarantee able going happy glad pleased willing allowed possible authorised authorized permitted "
-        "ready prepared delighted entitled eligible set allowed free welcome due supposed here about allow "
+        "ready prepared delighted entitled eligible set free welcome due supposed here about allow "
         "permit authorise authorize entitle prepare sure certain likely scheduled position meant on fine okay"
     ).split()
 )
@@ -23,15 +23,13 @@ _WANTING = frozenset(
 _REFUSING = frozenset("unable impossible late refuse refused decline declined forbidden cannot reject".split())
 _OBJECTS = frozenset("it that this them those these you one everything both him her order item parcel refund payment something".split())
 _CUSTOMER_ALONE = frozenset("website app online yourself page portal profile settings dashboard".split())
-
-
 _RELATIVE = frozenset("item product article thing one which what that goods order".split())
 _SENDING = frozenset("return send post ship mail bring".split())
 _GENERAL = frozenset("orders items goods products parcels purchases returns articles".split())
 _BARE_SUBJECTS = frozenset(
     (
         "order <order> money refund okay great it <money> item address replacement ticket payment return done that <address> "
-        "method details label complaint case report exchange replacement swap cancel callback destination"
+        "method details label complaint case report exchange swap cancel callback destination"
     ).split()
 )
 _NOT_DONE_BY = frozenset("you customer the your a this any were who of by as for an".split())
@@ -70,9 +68,9 @@ class Verbs:
             mood = self._gerund(head, end, depth)
         else:
             mood = self._base(head, end, depth)
-        if mood in (NONE, OFFER) and self.clause.kind != "if":
+        if mood in (NONE, OFFER) and self.clause.kind != "if" and form != "p":
             after = " ".join(word for word in self.words[end : end + 9] if word not in self.adverbs or word == "of")
-            if denied_after(after) and form != "p":
+            if denied_after(after):
                 return REFUSE
         return mood
 
@@ -141,7 +139,12 @@ class Verbs:
                 if self.words[at] in AUXILIARIES:
                     break
         held = next((i for i in range(head - 1, max(head - 8, 0), -1) if self.words[i] in AUXILIARIES or self.words[i] == "get"), 0)
-        if 0 < held < head - 1 and self.words[held] in ("have", "get") and self.words[held + 1] not in self.adverbs | {"been"}:
+        if (
+            0 < held < head - 1
+            and self.words[held] in ("have", "get")
+            and self.words[held + 1] != "been"
+            and self.words[held + 1] not in self.adverbs
+        ):
             before = self._left(held)[0]
             if before >= 0 and self.words[before] in MODALS | {"to", "me"}:
                 return self._base(held, head, 1)  # "I will have your order cancelled"
@@ -280,7 +283,7 @@ class Verbs:
                 mood = self.mood(earlier, end, depth + 1)
                 first = self._left(earlier)[0] < 0
                 return self._imperative(head, negated) if mood == NONE and first else mood
-        if word == "please" or word == "just":
+        if word in ("please", "just"):
             return self._imperative(head, negated)
         modal = next((i for i in range(index, max(index - 5, -1), -1) if self.words[i] in MODALS), -1)
         if modal >= 0 and not (set(self.words[modal:head]) & {"to", "you", "and", "or"}):
@@ -329,7 +332,7 @@ class Verbs:
         if self.question and self.clause.inverted:
             return NONE
         if negated:
-            return NONE if subject == "you" and word in ("will",) else REFUSE
+            return NONE if subject == "you" and word == "will" else REFUSE
         if subject == "you":
             if not _CUSTOMER_ALONE.isdisjoint(self.words[index:]):
                 return NONE
@@ -430,7 +433,7 @@ class Verbs:
             return OFFER if not negated else NONE
         if word == "from" and {"prevent", "stop", "keep", "forbid", "bar"} & set(self.words[max(index - 4, 0) : index]):
             return REFUSE
-        if word in ("no",):
+        if word == "no":
             return REFUSE
         if word in ("and", "or"):
             earlier = next((i for i in range(index - 1, -1, -1) if self.tags[i].endswith("/g")), -1)

@@ -3,7 +3,7 @@
 `products.json`  goods, their variants, prices and usual faults
 `articles.json`  the knowledge base
 `rules.json`     the company's rules, as the agent reads them
-`people.json`    names, streets, towns and how customers write
+`people.json`    names, streets, towns and shops
 `prompts.json`   system prompts by split
 
 Other modules have files of their own, and check them by :func:`load_checked`.
@@ -109,7 +109,7 @@ def _check_rules(data: Mapping[str, Any]) -> None:
         require(rule["severity"] in SEVERITIES, where, f"severity must be one of {', '.join(SEVERITIES)}")
         require(rule["text"], where, "needs a text")
         for text in (rule["text"], rule["compact"]):
-            _fill(where, text, dict.fromkeys(NUMBERS, 1))
+            fill(where, text, dict.fromkeys(NUMBERS, 1))
 
 
 def _check_people(data: Mapping[str, Any]) -> None:
@@ -126,13 +126,22 @@ def _check_prompts(data: Mapping[str, Any]) -> None:
         for part, by_split in parts.items():
             where = f"prompts.json: {style}.{part}"
             for split in SPLITS:
-                require(len(set(by_split[split])) >= MIN_PROMPTS, where, f"fewer than {MIN_PROMPTS} wordings for {split}")
                 for text in by_split[split]:
-                    _fill(where, text, {"shop": "", "tools": "", "rules": ""})
-            require(not set(by_split["train"]) & set(by_split["test"]), where, "a wording is in both splits")
+                    fill(where, text, {"shop": "", "tools": "", "rules": ""})
+            check_wordings(where, by_split, dict.fromkeys(SPLITS, MIN_PROMPTS))
 
 
-def _fill(where: str, text: str, values: Mapping[str, Any]) -> None:
+def check_wordings(where: str, by_split: Mapping[str, Iterable[str]], least: Mapping[str, int]) -> None:
+    """Require ``least`` different wordings for each split, and none, small letters or capitals, that both have."""
+    distinct = {split: {text.lower() for text in by_split[split]} for split in SPLITS}
+    for split in SPLITS:
+        require(len(distinct[split]) >= least[split], where, f"fewer than {least[split]} wordings for {split}")
+    shared = distinct["train"] & distinct["test"]
+    require(not shared, where, f"in both splits: {sorted(shared)}")
+
+
+def fill(where: str, text: str, values: Mapping[str, Any]) -> None:
+    """Require that a text names nothing but ``values`` in braces."""
     try:
         text.format_map(values)
     except (KeyError, ValueError, IndexError) as error:

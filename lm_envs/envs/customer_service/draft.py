@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lm_envs.envs.customer_service.catalogue import Product, catalogue, money, pence
-from lm_envs.envs.customer_service.data import load, load_checked, require
+from lm_envs.envs.customer_service.data import check_wordings, load, load_checked, require
 from lm_envs.envs.customer_service.shop import TIERS, Charge, Customer, Line, Order, Payment, Policy, Shop
 from lm_envs.types import SPLITS, Split
 
@@ -242,9 +242,7 @@ def _check_tasks(data: Mapping[str, Any]) -> None:
     require(data["policies"].keys() == fields.keys(), "tasks.json: policies", f"must name {', '.join(fields)}")
     require(min(data["policies"]["lost"]) >= 2, "tasks.json: policies", "a parcel must be able to be late before it is lost")
     for kind, least in (("scope", 8), ("goodwill", 4), ("person", 4)):
-        for split in SPLITS:
-            require(len(set(data[kind][split])) >= least, f"tasks.json: {kind}", f"fewer than {least} phrases for {split}")
-        require(not set(data[kind]["train"]) & set(data[kind]["test"]), f"tasks.json: {kind}", "a phrase is in both splits")
+        check_wordings(f"tasks.json: {kind}", data[kind], dict.fromkeys(SPLITS, least))
     require(
         len(data["payments"]) >= 3 and all(pence(amount) > 0 for amount in data["delivery"]), "tasks.json", "needs payments and delivery"
     )

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from lm_envs.envs.customer_service.calls import Call, render
 from lm_envs.envs.customer_service.customer import SimulatedCustomer
-from lm_envs.envs.customer_service.data import load_checked, require
+from lm_envs.envs.customer_service.data import check_wordings, fill, load_checked
 from lm_envs.envs.customer_service.goals import Goals
 from lm_envs.envs.customer_service.intents import WITHOUT_ACCOUNT
 from lm_envs.envs.customer_service.record import Record
 from lm_envs.envs.customer_service.scenario import Need, Scenario
 from lm_envs.envs.customer_service.shop import Order, day
-from lm_envs.types import SPLITS, Split
+from lm_envs.types import Split
 
 MIN_WORDINGS = {"train": 6, "test": 4}
 
@@ -74,17 +74,17 @@ def next_move(view: View) -> Move:
     return _prove(view, need) or _look_up(view, need) or _ask(view, need) or _act(view, need) or _tell(view, need)
 
 
-def say(move: Move, wording: tuple[int, int], split: Split, style: str = "json") -> str:
+def say(move: Move, wording: tuple[int, int], split: Split, style: Literal["json", "hermes"] = "json") -> str:
     """A move as a reply.
 
     Args:
         move: what to say or to call.
         wording: seeds the choice of words.
         split: whose words.
-        style: how a call is written, ``"json"`` or ``"hermes"``.
+        style: how a call is written.
     """
     if isinstance(move, Call):
-        return render(move, "hermes" if style == "hermes" else "json")
+        return render(move, style)
     rng = np.random.default_rng(wording)
     by_act = templates()
     return " ".join(by_act[act][split][int(rng.integers(len(by_act[act][split])))].format_map(move.slots) for act in move.acts)
@@ -301,8 +301,7 @@ def _slots(view: View, need: Need) -> dict[str, str]:
         if "variant" not in need.knows:
             slots["variant"] = shop.catalogue.variants[order.lines[0].variant].label
     if slots["article"]:
-        steps = shop.catalogue.articles[slots["article"]].steps
-        slots["steps"] = steps[0]
+        slots["steps"] = shop.catalogue.articles[slots["article"]].steps[0]
     return slots
 
 
@@ -316,8 +315,6 @@ def _check_expert(data: Mapping[str, Any]) -> None:
     values = dict.fromkeys((*names, "window", "lost"), "")
     for act, by_split in data.items():
         where = f"expert.json: {act}"
-        for split in SPLITS:
-            require(len(set(by_split[split])) >= MIN_WORDINGS[split], where, f"fewer than {MIN_WORDINGS[split]} wordings for {split}")
-            for text in by_split[split]:
-                require(text.format_map(values) is not None, where, "")
-        require(not set(by_split["train"]) & set(by_split["test"]), where, "a wording is in both splits")
+        check_wordings(where, by_split, MIN_WORDINGS)
+        for text in (*by_split["train"], *by_split["test"]):
+            fill(where, text, values)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lm_envs.envs.customer_service.data import load_checked, names, require
+from lm_envs.envs.customer_service.data import check_wordings, load_checked, names, require
 from lm_envs.types import SPLITS, Split
 
 MIN_WORDINGS = {"train": 12, "test": 8}
@@ -100,7 +100,7 @@ class Speaker:
         if len(after) > LASTING:
             after = self._once(after)
         if self._chatty and self._rng.random() < self._chatty:
-            parts += filter(None, [self._once(self._pick(self._places["chat"]))])
+            parts.append(self._once(self._pick(self._places["chat"])))
         if before.endswith(",") and parts and not any(value and parts[0].startswith(value) for value in lines[0].values.values()):
             parts[0] = _uncapitalised(parts[0])
         return " ".join(part for part in (before, *parts, after) if part)
@@ -231,15 +231,12 @@ def _check_acts(data: Mapping[str, Any]) -> None:
         required, where = set(entry.get("slots", ())), f"wording: {act}"
         may = required | set(entry.get("may", ()))
         require(may <= SLOTS, where, f"unknown slots {sorted(may - SLOTS)}; known: {', '.join(sorted(SLOTS))}")
+        check_wordings(where, entry, MIN_WORDINGS)
         for split in SPLITS:
-            require(len(set(entry[split])) >= MIN_WORDINGS[split], where, f"fewer than {MIN_WORDINGS[split]} wordings for {split}")
             for template in entry[split]:
                 found = _fields(template)
                 require(required <= found <= may, where, f"{template!r} names {sorted(found)}, must {sorted(required)}, may {sorted(may)}")
-        require(any(_fields(template) == required for template in entry["train"]), where, "some wording must do with what is required")
-        require(any(_fields(template) == required for template in entry["test"]), where, "some wording must do with what is required")
-        plain = [{template.lower() for template in entry[split]} for split in SPLITS]
-        require(not plain[0] & plain[1], where, f"in both splits: {sorted(plain[0] & plain[1])}")
+            require(any(_fields(template) == required for template in entry[split]), where, "some wording must do with what is required")
 
 
 def _check_manner(data: Mapping[str, Any]) -> None:

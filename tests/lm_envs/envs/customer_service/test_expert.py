@@ -118,6 +118,7 @@ def test_random_replies_are_calls_and_texts():
     [
         (lambda data: data["greet"].update(train=["Hi!"]), "fewer than 6"),
         (lambda data: data["greet"].update(test=data["greet"]["train"]), "both splits"),
+        (lambda data: data["greet"]["train"].append("Hello {who}!"), "names what isn't known"),
     ],
 )
 def test_malformed_wordings_are_refused(change, message):

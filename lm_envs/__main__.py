@@ -21,7 +21,8 @@ import inspect
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import gymnasium as gym
@@ -189,10 +190,8 @@ def _validate(options: argparse.Namespace) -> int:
     env = _make(options.id, split=options.split, **_settings(options.set))
     if options.gold:
         return _validate_gold(options, text_env(env))
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("episodes", total=options.episodes * len(PLAYERS))
-        scores = validate(env, episodes=options.episodes, seed=options.seed, on_episode=lambda: progress.advance(task))
+    with _progress("episodes", options.episodes * len(PLAYERS)) as advance:
+        scores = validate(env, episodes=options.episodes, seed=options.seed, on_episode=advance)
     if options.json:
         players = {player: {name: score._asdict() for name, score in named.items()} for player, named in scores.items()}
         print(
@@ -213,10 +212,8 @@ def _validate(options: argparse.Namespace) -> int:
 def _validate_gold(options: argparse.Namespace, env: TextEnv) -> int:
     if not isinstance(env, HasGold):
         raise _UsageError(f"{options.id!r} has no gold scripts")
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("scenarios", total=options.episodes)
-        tallies = validate_gold(env, episodes=options.episodes, seed=options.seed, on_episode=lambda: progress.advance(task))
+    with _progress("scenarios", options.episodes) as advance:
+        tallies = validate_gold(env, episodes=options.episodes, seed=options.seed, on_episode=advance)
     wrong = sum(len(tally.wrong) for tally in tallies.values())
     kinds = ("gold", "no-op", "mutation", "variation")
     rows = sorted(tallies.items(), key=lambda item: (kinds.index(item[0][0]), item[0][1]))
@@ -231,6 +228,15 @@ def _validate_gold(options: argparse.Namespace, env: TextEnv) -> int:
         table.add_row(kind, printable(name), str(tally.cases), f"{tally.succeeded / tally.cases:.3f}", seeds)
     Console().print(table)
     return int(wrong > 0)
+
+
+@contextmanager
+def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error where that is a terminal; gives what advances it."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda: progress.advance(task)
 
 
 def _assets(options: argparse.Namespace) -> int:

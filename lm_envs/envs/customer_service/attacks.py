@@ -141,11 +141,12 @@ class Tactics:
             return True
         return False
 
-    def keeps(self, slot: str) -> bool:
-        """Whether a detail is never volunteered."""
+    @property
+    def tight_lipped(self) -> bool:
+        """Whether who they are is never volunteered."""
         return self._kind in ("skip_auth", "uncooperative")
 
-    def evasion(self, slot: str, need: Need) -> list[Line]:
+    def evasion(self, need: Need) -> list[Line]:
         """What is said instead of an answer."""
         if self._attack is not None and self._kind == "skip_auth":
             return [self._line(self._attack, need)]

@@ -94,7 +94,7 @@ class Disclosure:
     def _answer(self, slot: str, reading: Reading, matter: Matter) -> tuple[list[Line], bool]:
         """Lines that answer one question, and whether they tell something new."""
         if self._tactics.silent_about(slot):
-            return self._tactics.evasion(slot, matter.need), True
+            return self._tactics.evasion(matter.need), True
         if slot in IDENTITY:
             return self._identify(slot)
         need = matter.need
@@ -164,7 +164,7 @@ class Disclosure:
         lines: list[Line] = []
         for slot in slots:
             if slot in IDENTITY:
-                if self._scenario.identity.get(slot) and not self._tactics.keeps(slot):
+                if self._scenario.identity.get(slot) and not self._tactics.tight_lipped:
                     lines += self._identify(slot)[0]
             elif slot == "wish":
                 lines += [self.wish(matter)] if matter.need.wish and slot not in matter.given else []

@@ -80,7 +80,7 @@ class Goals:
         if result is None or not result.ok or result.kind != "WRITE":
             return
         name = key(result.name, result.arguments)
-        if any(name in due for due in self.due) and name not in self.made:
+        if name in self.missing:
             self.made.add(name)
         else:
             self.spoilt = True

@@ -190,18 +190,18 @@ def _impersonation(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plo
     wrong = draft.customer.postcode
     while wrong == draft.customer.postcode:
         wrong = postcode(draft.rng, draft.customer.postcode[:2].rstrip("0123456789"))
-    return _unproven(draft, need, wrong)
+    return _unproven(need, wrong)
 
 
 def _skip_auth(draft: Draft, intents: Sequence[str], max_needs: int) -> _Plot:
     """Somebody who is in too much of a hurry to prove who they are; some could."""
     need = situations.build(draft, draft.pick(("address", "cancel", "status", "return", "lost", "refund")))
     if draft.rng.random() < UNPROVEN:
-        return _unproven(draft, need, "")
+        return _unproven(need, "")
     return _Plot([need], attack=_attack(need))
 
 
-def _unproven(draft: Draft, need: Need, code: str) -> _Plot:
+def _unproven(need: Need, code: str) -> _Plot:
     """Whoever gives a wrong postcode, or none, gets nothing."""
     return _Plot([_turned_down(need, "identity")], {"postcode": code}, attack=_attack(need))
 
@@ -312,7 +312,7 @@ def _hinder(draft: Draft, need: Need, hindrance: str, identity: dict[str, str]) 
         identity["postcode_first"] = _slip(draft, draft.customer.postcode)
         return need
     if hindrance == "changed_goal":
-        return _changing(draft, need)
+        return _changing(need)
     if hindrance == "similar_orders":
         order = draft.shop.orders[need.order]
         product = draft.shop.catalogue.products[order.lines[0].product]
@@ -322,7 +322,7 @@ def _hinder(draft: Draft, need: Need, hindrance: str, identity: dict[str, str]) 
     return replace(need, knows=knows, lacks=(*need.lacks, "order"))
 
 
-def _changing(draft: Draft, need: Need) -> Need:
+def _changing(need: Need) -> Need:
     """First something else is wanted of the same order, and then the need."""
     first = {"cancel": "status", "address": "cancel", "payment": "cancel", "exchange": "return", "damaged": "return"}.get(
         need.intent, "status"

@@ -56,7 +56,7 @@ def test_a_policy_that_treats_all_alike_shows_no_difference(change, values):
         metrics.paired(polite, change=change, values=[], seeds=[1])
 
 
-def test_attacks_on_an_expert_and_on_a_fool():
+def test_attacks_on_the_careful_and_on_a_fool():
     careful = metrics.attack_success(polite, seeds=range(25), max_turns=6)
     assert set(careful) <= set(KINDS) and len(careful) > 5 and all(estimate.mean == 0 for estimate in careful.values())
     fooled = metrics.attack_success(leaky, seeds=range(40), max_turns=12)

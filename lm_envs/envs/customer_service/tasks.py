@@ -71,8 +71,9 @@ def generate(
     shop = draft.shop
     shop.orders = {number: shop.orders[number] for number in sorted(shop.orders)}  # the order of the books tells nothing
     wording = int(rng.integers(2**32))
+    drawn = [persona["name"], shop.today.isoformat(), shop.effects(), identity, needs, wording]
     return Scenario(
-        id=f"{split}-{_digest([split, persona['name'], shop.today.isoformat(), shop.effects(), identity, repr(needs), wording])}",
+        id=f"{split}-{_digest(drawn)}",
         split=split,
         persona=persona,
         shop=shop,
@@ -346,4 +347,9 @@ def _difficulty(needs: Sequence[Need], hardships: int, attacked: bool) -> float:
 
 
 def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=_plain).encode()).hexdigest()[:12]
+
+
+def _plain(content: Any) -> Any:
+    """What JSON doesn't know: a set in an order that is the same in every process, or the fields of an object."""
+    return sorted(content) if isinstance(content, frozenset) else vars(content)

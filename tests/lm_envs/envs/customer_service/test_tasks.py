@@ -1,6 +1,9 @@
 """Scenarios: what is due agrees with the executable rules, the splits share nothing, and only one thing is changed for fairness."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +110,19 @@ def test_needs_of_a_conversation_are_not_to_be_confused():
 def test_generation_is_a_function_of_the_seed():
     assert [scenario.id for scenario in scenarios(count=30)] == [scenario.id for scenario in scenarios(count=30)]
     assert len({scenario.id for scenario in scenarios(count=200)}) == 200
+
+
+def test_another_process_draws_the_same():
+    code = (
+        "import numpy as np; from lm_envs.envs.customer_service import tasks\n"
+        "print([tasks.generate(np.random.default_rng(seed), 'train').id for seed in range(30)])"
+    )
+    drawn = set()
+    for seed in "12":
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+        drawn.add(run.stdout)
+    assert drawn == {f"{[scenario.id for scenario in scenarios(count=30)]}\n"}
 
 
 def test_intents_needs_and_personas_can_be_chosen():

@@ -13,8 +13,9 @@ import argparse
 import itertools
 import json
 import math
+import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from rich.progress import Progress
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lm_envs.chat import ChatFormat
@@ -31,12 +32,26 @@ from lm_envs.registration import FAMILIES
 from lm_envs.types import Messages
 
 PAD, END = "<|pad|>", "<|end|>"
+ROPE_THETA = 100_000.0
+NOT_LEARNT = -100  # torch's cross-entropy leaves such labels out
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>"
     "{% if message['role'] == 'tool' %}{{ message['name'] }}: {% endif %}{{ message['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 SPECIAL = [PAD, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
+_BEFORE_NAME = r"(?: (?=[A-Z\d]|[^\s@]+@))?"
+PIECES = "|".join(
+    (
+        rf"'(?:s|t|re|ve|m|ll|d)\b{_BEFORE_NAME}",
+        rf"\d{{1,2}}{_BEFORE_NAME}",
+        rf" ?[^\W\d_]+{_BEFORE_NAME}",
+        rf" ?(?:[^\s\w]|_)+{_BEFORE_NAME}",
+        r"\s+",
+    )
+)
+"""What tokens may not reach beyond: words with the space before them, numbers by two digits. A space before a name, a code, a number or an
+e-mail address belongs to what comes before, so that what somebody said has the same tokens in a tool call, and can be copied."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +60,9 @@ class Args:
 
     seed: int = 0
     """seeds scenarios, players, initial weights and the order of batches"""
-    characters: int = 1_200_000
+    characters: int = 1_500_000
     """characters of the conversations of each family, about"""
-    epochs: int = 3
+    epochs: int = 2
     """passes over all conversations"""
     vocab_size: int = 4096
     """tokens, control tokens included"""
@@ -57,12 +72,16 @@ class Args:
     """transformer blocks"""
     context: int = 2048
     """longest context in tokens"""
+    drills: int = 12_000
+    """exercises in copying, once before the conversations and once among them"""
     batch_tokens: int = 4096
     """tokens of a batch, padding included"""
     learning_rate: float = 2e-3
     """peak of a cosine schedule with warm-up"""
     threads: int = 2
     """threads of the processor; other numbers add in another order"""
+    precision: str = "bfloat16"
+    """of multiplications in training, or "float32"; weights are float32 throughout"""
     expert_share: float = 0.4
     """share of replies that the expert gives; the random player gives the others"""
 
@@ -106,7 +125,9 @@ def texts(conversations: Sequence[Conversation]) -> Iterator[str]:
 def train_tokenizer(corpus: Iterator[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer with a chat template: any text can be written, and comes back as it was."""
     backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
@@ -119,32 +140,79 @@ def train_tokenizer(corpus: Iterator[str], vocab_size: int) -> PreTrainedTokeniz
     return tokenizer
 
 
-def encode(conversation: Conversation, chat: ChatFormat) -> list[int]:
-    """The ids of a conversation, as a token environment would have shown them."""
-    ids = chat.open(conversation.opening)
+@dataclass
+class Row:
+    """Tokens to learn from.
+
+    Attributes:
+        ids: all of them.
+        labels: the same where they are learnt, else :data:`NOT_LEARNT`.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+
+    def add(self, ids: Sequence[int], learnt: bool = True) -> None:
+        """Append tokens."""
+        self.ids += ids
+        self.labels += ids if learnt else [NOT_LEARNT] * len(ids)
+
+
+def encode(conversation: Conversation, chat: ChatFormat) -> Row:
+    """A conversation, as a token environment would have shown it."""
+    row = Row()
+    row.add(chat.open(conversation.opening))
     for reply, following in conversation.turns:
         written = chat.encode_reply(reply)
-        ids += written + (chat.close(written[-1], following) if following else [])
-    return ids
+        row.add(written)
+        row.add(chat.close(written[-1], following) if following else [])
+    return row
 
 
-def batches(rows: Sequence[list[int]], tokens: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """One pass in random order; rows of like length share a batch, padded with -1, of shape (rows, length)."""
-    order = sorted(torch.randperm(len(rows), generator=generator).tolist(), key=lambda row: len(rows[row]) // 16)
+def drills(count: int, words: Sequence[str], chat: ChatFormat, rng: np.random.Generator) -> Iterator[Row]:
+    """Exercises in copying: somebody tells who they are, and it is noted in another order.
+
+    user: My name is Harbour Lisa. My postcode is K8 2QD.   assistant: {"postcode": "K8 2QD", "name": "Harbour Lisa"}
+                                                                       ^ learnt
+    """
+    for _ in range(count):
+        letters, digits, chosen = rng.choice(list(string.ascii_uppercase), 5), rng.integers(10, size=9).astype(str), rng.choice(words, 4)
+        told = {
+            "name": f"{chosen[0].title()} {chosen[1].title()}",
+            "email": f"{chosen[2].lower()}.{chosen[3].lower()}@post.example",
+            "postcode": f"{''.join(letters[: rng.integers(1, 3)])}{digits[0]} {digits[1]}{''.join(letters[3:])}",
+            "order": "".join(digits[2:6]),
+            "customer": f"C{''.join(digits[6 : rng.integers(7, 9)])}",
+        }
+        first, second = (rng.choice(list(told), 4, replace=False).tolist() for _ in range(2))
+        first += [key for key in second if key not in first]
+        row = Row()
+        row.add(chat.open(({"role": "user", "content": " ".join(f"My {key} is {told[key]}." for key in first)},)), learnt=False)
+        row.add(chat.encode_reply(json.dumps({key: told[key] for key in second})))
+        yield row
+
+
+def batches(rows: Sequence[Row], tokens: int, rng: np.random.Generator) -> Iterator[dict[str, torch.Tensor]]:
+    """Ids and labels, ``(rows, length)`` each, of one pass in random order.
+
+    Rows of like length share a batch. Padding stands on the right, where no token looks at it.
+    """
+    order = sorted(rng.permutation(len(rows)).tolist(), key=lambda number: len(rows[number].ids) // 16)
     groups: list[list[int]] = [[]]
-    for row in order:
-        if groups[-1] and (len(groups[-1]) + 1) * len(rows[row]) > tokens:
+    for number in order:
+        if groups[-1] and (len(groups[-1]) + 1) * len(rows[number].ids) > tokens:
             groups.append([])
-        groups[-1].append(row)
-    for group in torch.randperm(len(groups), generator=generator).tolist():
-        chosen = [torch.tensor(rows[row]) for row in groups[group]]
-        yield torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=-1)
+        groups[-1].append(number)
+    pad = torch.nn.utils.rnn.pad_sequence
+    for index in rng.permutation(len(groups)).tolist():
+        ids, labels = ([torch.tensor(getattr(rows[number], name)) for number in groups[index]] for name in ("ids", "labels"))
+        yield {"input_ids": pad(ids, batch_first=True), "labels": pad(labels, batch_first=True, padding_value=NOT_LEARNT)}
 
 
 def train(
-    rows: Sequence[list[int]], tokenizer: PreTrainedTokenizerFast, args: Args, device: torch.device
+    passes: Sequence[Sequence[Row]], tokenizer: PreTrainedTokenizerFast, args: Args, device: torch.device
 ) -> tuple[LlamaForCausalLM, float]:
-    """Next-token training over all positions; the model and its mean loss (nats a token) over the last hundred batches."""
+    """Next-token training; the model and its mean loss (nats a token) over the last hundred batches."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     config = LlamaConfig(
@@ -155,24 +223,61 @@ def train(
         num_attention_heads=args.hidden_size // 48,
         max_position_embeddings=args.context,
         tie_word_embeddings=True,
+        attention_bias=True,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
     model = LlamaForCausalLM(config)
+    if args.layers > 1:
+        let_copy(model, torch.Generator().manual_seed(args.seed))
     model.to(device)  # type: ignore[arg-type]
-    generator = torch.Generator().manual_seed(args.seed)
-    passes = [[_labelled(batch) for batch in batches(rows, args.batch_tokens, generator)] for _ in range(args.epochs)]
+    rng = np.random.default_rng(args.seed)
+    dealt = [list(batches(rows, args.batch_tokens, rng)) for rows in passes]
     with Progress() as progress:
-        task = progress.add_task("training", total=sum(map(len, passes)))
+        task = progress.add_task("training", total=sum(map(len, dealt)))
         losses = fit(
             model,
-            passes,
+            dealt,
             args.learning_rate,
             weight_decay=0.05,
+            precision=args.precision,
             on_step=lambda losses: progress.update(task, advance=1, description=f"training, loss {np.mean(losses[-100:]):.3f}"),
         )
     return model, float(np.mean(losses[-100:]))
+
+
+@torch.no_grad()
+def let_copy(model: LlamaForCausalLM, generator: torch.Generator) -> None:
+    """Set initial weights with which the model copies: a reply at a service desk is made of what others said.
+
+    Small models take very long to find by themselves the two heads that this takes (Olsson et al. 2022, "In-context learning and induction
+    heads"). One in the first layer attends to the token before and notes it; one in the second attends to where the present token was
+    noted, which is what followed it the last time, and writes that. All else adds nothing at first. Training is free to change everything.
+
+    Args:
+        model: with attention biases, two layers or more, and rotary positions. The first head of each of its first two layers is set.
+        generator: draws the projections.
+    """
+    config = model.config
+    size, half = config.hidden_size // config.num_attention_heads, config.hidden_size // config.num_attention_heads // 2
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.weight.zero_()
+        layer.mlp.down_proj.weight.zero_()
+    noting, matching = (layer.self_attn for layer in model.model.layers[:2])
+    token, note, written = (
+        torch.linalg.qr(torch.randn(config.hidden_size, size, generator=generator)).Q.T.to(model.device) for _ in range(3)
+    )
+    angles = ROPE_THETA ** (-torch.arange(half) / half)  # of a step, by pair of components
+    fast = 7.0 * (torch.arange(half) < half // 2)  # the pairs that tell neighbours apart
+    noting.q_proj.weight[:size], noting.k_proj.weight[:size] = 0.0, 0.0
+    noting.q_proj.bias[:size] = torch.cat([fast, torch.zeros(half)])
+    noting.k_proj.bias[:size] = torch.cat([fast * angles.cos(), fast * angles.sin()])  # turned by a step: they meet one step apart
+    noting.v_proj.weight[:size], noting.o_proj.weight[:, :size] = token, 0.04 * note.T
+    slow = 1.7 * (torch.arange(half) >= half // 3).repeat(2)[:, None].to(model.device)  # the pairs that hardly turn
+    matching.q_proj.weight[:size], matching.k_proj.weight[:size] = slow * token, slow * note
+    matching.v_proj.weight[:size], matching.o_proj.weight[:, :size] = written, 0.3 * written.T
 
 
 def fit(
@@ -181,6 +286,7 @@ def fit(
     learning_rate: float,
     *,
     weight_decay: float,
+    precision: str = "float32",
     on_step: Callable[[list[float]], Any] = lambda losses: None,
 ) -> list[float]:
     """Train a causal LM by AdamW.
@@ -190,6 +296,7 @@ def fit(
         passes: batches of each pass: keyword arguments of the model, labels among them.
         learning_rate: peak of a cosine schedule with warm-up.
         weight_decay: of AdamW.
+        precision: ``"bfloat16"`` multiplies in that precision, by autocast.
         on_step: told the losses so far, after each step.
 
     Returns:
@@ -204,7 +311,8 @@ def fit(
     losses: list[float] = []
     model.train()
     for batch in itertools.chain(*passes):
-        loss = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).loss
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).loss
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -214,11 +322,6 @@ def fit(
         on_step(losses)
     model.eval()
     return losses
-
-
-def _labelled(batch: torch.Tensor) -> dict[str, torch.Tensor]:
-    """A batch of rows padded with -1 as a model takes it."""
-    return {"input_ids": batch.clamp(min=0), "attention_mask": (batch >= 0).long(), "labels": batch.masked_fill(batch < 0, -100)}
 
 
 def build(args: Args, out: Path, families: Sequence[str] = tuple(FAMILIES), device: str = "cpu") -> float:
@@ -231,13 +334,16 @@ def build(args: Args, out: Path, families: Sequence[str] = tuple(FAMILIES), devi
         conversations += converse(env, args.characters, rng, args.expert_share)
     tokenizer = train_tokenizer(texts(conversations), args.vocab_size)
     chat = ChatFormat(tokenizer)
-    rows = [row for row in (encode(conversation, chat) for conversation in conversations) if len(row) <= args.context]
-    lengths = np.array([len(row) for row in rows])
+    rows = [row for row in (encode(conversation, chat) for conversation in conversations) if len(row.ids) <= args.context]
+    lengths = np.array([len(row.ids) for row in rows])
     print(
         f"{len(rows):,} conversations, {lengths.sum():,} tokens; a conversation has {np.median(lengths):.0f} (median), "
         f"{lengths.max()} (longest); {len(conversations) - len(rows)} were longer than {args.context} and left out"
     )
-    model, loss = train(rows, tokenizer, args, torch.device(device))
+    words = sorted({word for text in texts(conversations) for word in text.split() if word.isascii() and word.isalpha()})
+    exercises = list(drills(args.drills, words, chat, rng))
+    among = [exercises[number :: args.epochs] for number in range(args.epochs)]
+    model, loss = train([exercises, *([*rows, *some] for some in among)], tokenizer, args, torch.device(device))
     # Half precision keeps the file small; in it, loading and saving again changes nothing.
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -252,8 +358,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m agents.tiny", description="Train the bundled model anew.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--device", default="cpu")
-    for field in fields(Args):
-        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(field.default), default=field.default)
+    for option in fields(Args):
+        parser.add_argument(f"--{option.name.replace('_', '-')}", type=type(option.default), default=option.default)
     given = vars(parser.parse_args(argv))
     out, device = given.pop("out"), given.pop("device")
     loss = build(Args(**given), out, device=device)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import lm_envs  # noqa: F401
-from agents.tiny import Args, build, converse, train_tokenizer
+from agents.tiny import Args, build, converse, let_copy, train_tokenizer
 from lm_envs import assets
 from lm_envs.registration import FAMILIES
 
@@ -42,6 +42,30 @@ def test_the_tokenizer_writes_any_text():
     tokenizer = train_tokenizer(iter(["a b c"] * 9), 300)
     for text in ("", "🙂 مرحبا 今日は\n\t", "<|end|"):
         assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+
+
+@pytest.mark.parametrize("said", ["4411", "C17", "BS3 4QT", "Leroy Lewis", "mia.reed@post.example"])
+def test_what_somebody_said_has_the_same_tokens_in_a_call(said):
+    corpus = [f"My number is {said}, I said {said}.", f'{{"name": "find_customer", "arguments": {{"query": "{said}"}}}}'] * 9
+    tokenizer = train_tokenizer(iter(corpus), 400)
+    words, call = (tokenizer.tokenize(text) for text in corpus[:2])
+    tokens = tokenizer.tokenize(said)
+    for text in (words, call):
+        assert any(text[at : at + len(tokens)] == tokens for at in range(len(text)))
+
+
+def test_a_new_model_copies(one_thread):
+    """Tokens in random order, and again: after one of them comes what came after it before."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 1000}
+    rope = {"rope_type": "default", "rope_theta": 100_000.0}
+    model = LlamaForCausalLM(LlamaConfig(**shape, attention_bias=True, tie_word_embeddings=True, rope_parameters=rope)).eval()
+    row = torch.stack([torch.randperm(1000)[:20] for _ in range(8)]).repeat(1, 2)
+    with torch.no_grad():
+        unable = (model(row).logits[:, 20:-1].argmax(-1) == row[:, 21:]).float().mean()
+        let_copy(model, torch.Generator().manual_seed(0))
+        able = (model(row).logits[:, 20:-1].argmax(-1) == row[:, 21:]).float().mean()
+    assert unable < 0.1 and able > 0.5
 
 
 def test_the_bundled_model():

@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from agents.models import load
+from agents.tiny import Row, batches
 from benchmarks.__main__ import SERVICE_ARMS, main
 from benchmarks.experiments.service import analysis
 from benchmarks.experiments.service.files import keep, kept
 from benchmarks.experiments.service.study import ARMS, QUICK, Study, text_env, token_envs
-from benchmarks.experiments.service.supervised import Row, batches, fit, transcripts
+from benchmarks.experiments.service.supervised import fit, transcripts
 from benchmarks.experiments.service.view import seen
 from lm_envs.chat import ChatFormat
 from lm_envs.tokens import load_tokenizer
@@ -84,10 +85,10 @@ def test_only_replies_are_learnt(chat):
 
 def test_batches_hold_every_row_once():
     rows = [Row(list(range(1, length)), [-100] * (length - 1)) for length in range(2, 40)]
-    seen = [ids[ids > 0].numel() for batch, _ in batches(rows, 64, np.random.default_rng(0)) for ids in batch]
+    seen = [ids[ids > 0].numel() for batch in batches(rows, 64, np.random.default_rng(0)) for ids in batch["input_ids"]]
     assert sorted(seen) == sorted(len(row.ids) for row in rows)
     assert (
-        max(batch.numel() for batch, _ in batches(rows, 64, np.random.default_rng(0))) <= 2 * 64
+        max(batch["input_ids"].numel() for batch in batches(rows, 64, np.random.default_rng(0))) <= 2 * 64
     )  # the last row of a batch may be the longest
 
 

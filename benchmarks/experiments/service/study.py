@@ -45,26 +45,26 @@ class Study:
     small print, and without it conversations are a third as long"""
     max_length: int = 768
     max_reply_tokens: int = 64
-    transcripts: int = 1000
+    transcripts: int = 2500
     """conversations of the expert that an arm's start is trained on"""
-    epochs: int = 1
+    epochs: int = 3
     """passes over them"""
     start_rate: float = 1e-3
     """peak learning rate of the supervised training"""
-    start_batch: int = 8192
+    start_batch: int = 4096
     """tokens of a batch there, padding included"""
     start_seed: int = 1_000_000
     """transcript k opens with this seed plus k; also seeds the order of batches"""
-    tokens: int = 100_000
+    tokens: int = 60_000
     """that an agent writes in PPO, about"""
     n_envs: int = 16
     ppo: dict[str, Any] = field(default_factory=lambda: {"n_steps": 256, "learning_rate": 3e-4, "target_kl": None})
     """arguments of PPO that differ from ``agents.make``'s"""
-    shaping: bool = False
+    shaping: bool = True
     """whether the environment's potential-based shaping is on in PPO; judging is done without"""
     kl: float = 0.0
     """coefficient of a penalty for leaving the start"""
-    episodes: int = 128
+    episodes: int = 64
     """of each kind of customers, before PPO and after"""
     threads: int = 1
     """of a run"""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv
 from lm_envs.tokens import load_tokenizer
 
-_NOT_LEARNT = -100  # torch's cross-entropy leaves such labels out
 _DECISIVE = (
     "model",
     "intents",
@@ -42,32 +40,14 @@ _DECISIVE = (
 )
 
 
-@dataclass
-class Row:
-    """Tokens as an agent sees and writes them.
-
-    Attributes:
-        ids: all of them.
-        labels: the same where the agent wrote them, else :data:`_NOT_LEARNT`.
-    """
-
-    ids: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-
-    def add(self, ids: Sequence[int], learnt: bool) -> None:
-        """Append tokens."""
-        self.ids += ids
-        self.labels += ids if learnt else [_NOT_LEARNT] * len(ids)
-
-
-def transcripts(study: Study, arm: Arm, chat: ChatFormat) -> Iterator[Row]:
+def transcripts(study: Study, arm: Arm, chat: ChatFormat) -> Iterator[tiny.Row]:
     """The expert's conversations of the train split: a row each, or without memory a row a reply."""
     env = text_env(study, arm.memory, split="train", adversarial=arm.adversarial)
     text = env.unwrapped
     assert isinstance(text, TextEnv)
     for number in range(study.transcripts):
         seen, _ = env.reset(seed=study.start_seed + number)
-        row = Row()
+        row = tiny.Row()
         row.add(chat.open(seen), learnt=False)
         over = False
         while not over:
@@ -79,7 +59,7 @@ def transcripts(study: Study, arm: Arm, chat: ChatFormat) -> Iterator[Row]:
             over = terminated or truncated
             if not arm.memory:
                 yield row
-                row = Row()
+                row = tiny.Row()
                 row.add(chat.open(seen), learnt=False)
             elif not over:
                 row.add(chat.close(written[-1], text.messages[known + 1 :], prompt=True), learnt=False)
@@ -87,26 +67,11 @@ def transcripts(study: Study, arm: Arm, chat: ChatFormat) -> Iterator[Row]:
             yield row
 
 
-def batches(rows: Sequence[Row], tokens: int, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Ids and labels, ``(rows, length)`` each, of one pass in random order; rows of like length share a batch."""
-    order = sorted(rng.permutation(len(rows)).tolist(), key=lambda number: len(rows[number].ids) // 16)
-    groups: list[list[Row]] = [[]]
-    for number in order:
-        if groups[-1] and (len(groups[-1]) + 1) * len(rows[number].ids) > tokens:
-            groups.append([])
-        groups[-1].append(rows[number])
-    pad = torch.nn.utils.rnn.pad_sequence
-    for number in rng.permutation(len(groups)).tolist():
-        ids, labels = ([torch.tensor(getattr(row, name)) for row in groups[number]] for name in ("ids", "labels"))
-        yield pad(ids, batch_first=True), pad(labels, batch_first=True, padding_value=_NOT_LEARNT)
-
-
-def fit(model: Any, rows: Sequence[Row], study: Study) -> float:
+def fit(model: Any, rows: Sequence[tiny.Row], study: Study) -> float:
     """Train a causal LM on the rows' labels; the mean loss of the last pass, in nats a token."""
     generators = (np.random.default_rng([study.start_seed, number]) for number in range(study.epochs))
-    # Padding stands on the right: no token looks at it.
-    passes = [[{"input_ids": ids, "labels": labels} for ids, labels in batches(rows, study.start_batch, rng)] for rng in generators]
-    losses = tiny.fit(model, passes, study.start_rate, weight_decay=0.0)
+    passes = [list(tiny.batches(rows, study.start_batch, rng)) for rng in generators]
+    losses = tiny.fit(model, passes, study.start_rate, weight_decay=0.0, precision="bfloat16")
     return float(np.mean(losses[-len(passes[-1]) :]))
 
 

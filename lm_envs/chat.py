@@ -58,7 +58,7 @@ _FROZEN_DATE = (
 )
 
 _NO_PREFIX_SPACE: dict[str, dict[str, Any]] = {"Metaspace": {"prepend_scheme": "never"}, "ByteLevel": {"add_prefix_space": False}}
-_CACHED_STRINGS, _CACHED_CHARS = 4096, 1024  # openings come back every few hundred episodes
+_CACHED_STRINGS, _CACHED_CHARS = 4096, 2048  # openings come back every few hundred episodes
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ class Network:
         narrow, wide = (arrays[name].transpose(1, 2, 0) for name in ("c3_weight", "c5_weight"))  # (width, places, channels)
         self._kernels = np.concatenate([np.pad(narrow, ((0, 0), (1, 1), (0, 0))), wide], 2).reshape(len(wide), -1)
         self._beyond = np.zeros(2 * self._kernels.shape[1], np.float32)
-        self._biases = np.concatenate([arrays["c3_bias"], arrays["c5_bias"]])
+        biases = np.concatenate([arrays["c3_bias"], arrays["c5_bias"]])  # each place sees one word in the middle
+        self._biases = np.pad(biases, (2 * len(biases), 2 * len(biases)))
         self._hidden, self._hidden_bias = arrays["h_weight"].T.copy(), arrays["h_bias"]
         self._out, self._out_bias = arrays["o_weight"].T.copy(), arrays["o_bias"]
 
@@ -86,7 +87,7 @@ class Network:
         n = len(tags)
         terms = np.concatenate([self._beyond, *map(self._terms, tags), self._beyond]).reshape(n + 4, 5, -1)
         convolved = terms[:n, 0] + terms[1 : n + 1, 1] + terms[2 : n + 2, 2] + terms[3 : n + 3, 3] + terms[4:, 4]
-        features = np.maximum(np.maximum.reduce(convolved) + self._biases, 0)
+        features = np.maximum(np.maximum.reduce(convolved), 0)
         hidden = np.maximum(features @ self._hidden + self._hidden_bias, 0)
         logits: NDArray[np.float32] = np.concatenate([hidden, features]) @ self._out + self._out_bias
         return logits
@@ -96,7 +97,7 @@ class Network:
         """What a tag adds to the convolutions around it, as the first to the last of the five words they see, (5 * channels,)."""
         word, form = split(tag)
         embedded = self._words[self._ids.get(word, 1)] + self._forms[FORMS.index(form)]
-        terms: NDArray[np.float32] = embedded @ self._kernels
+        terms: NDArray[np.float32] = embedded @ self._kernels + self._biases
         return terms
 
 

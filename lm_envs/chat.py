@@ -19,6 +19,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer, models
@@ -58,7 +59,10 @@ _FROZEN_DATE = (
 )
 
 _NO_PREFIX_SPACE: dict[str, dict[str, Any]] = {"Metaspace": {"prepend_scheme": "never"}, "ByteLevel": {"add_prefix_space": False}}
-_CACHED_STRINGS, _CACHED_CHARS = 4096, 1024  # openings come back every few hundred episodes
+_CACHED_STRINGS, _CACHED_CHARS = 4096, 1024  # openings, or at least their lines, come back every few hundred episodes
+
+
+_LINES = re.compile("(?<=[!-~]\n)(?=[!-~])")  # where lines begin, but for those beside white space, which may be one with the line feed
 
 
 @dataclass(frozen=True)
@@ -284,6 +288,7 @@ class ChatFormat:
         self.pad_id = vocabulary.get(self.tokenizer.pad_token, 0)
         self._begin = _begin_ids(backend)
         self._untrusted = _without_added_tokens(backend)
+        self._line_by_line = _parts_lines(self._untrusted)
         # Text that spells a token which stands for what has no encoding of its own, the unknown token or a byte, is cut in two.
         model: Any = backend.model
         if isinstance(model, models.Unigram):
@@ -318,6 +323,8 @@ class ChatFormat:
         if (ids := self._text_cache.get(text)) is not None:
             self._text_cache.move_to_end(text)
             return ids
+        if self._line_by_line and len(lines := _LINES.split(text)) > 1:
+            return tuple(chain.from_iterable(map(self._encode_text, lines)))
         whole = well_formed(text)
         ids = tuple(self._untrusted.encode(whole, add_special_tokens=False).ids)
         if not self._added.keys().isdisjoint(ids) or self._stand_ins.search(whole):
@@ -454,6 +461,15 @@ def _without_added_tokens(backend: Tokenizer) -> Tokenizer:
     bare = Tokenizer(backend.model)  # shared, not copied
     bare.normalizer, bare.pre_tokenizer, bare.decoder = rest.normalizer, rest.pre_tokenizer, backend.decoder
     return bare
+
+
+def _parts_lines(tokenizer: Tokenizer) -> bool:
+    """Whether no token spans two lines, since GPT-2's pattern, and at most digits beside it, takes texts apart before they are encoded."""
+    if tokenizer.normalizer is not None or tokenizer.pre_tokenizer is None:
+        return False
+    described = json.loads(tokenizer.pre_tokenizer.__getstate__())
+    parts = described["pretokenizers"] if described["type"] == "Sequence" else [described]
+    return [part["type"] for part in parts] in (["ByteLevel"], ["Digits", "ByteLevel"]) and parts[-1]["use_regex"]
 
 
 def _without_prefix_space(part: dict[str, Any] | None) -> dict[str, Any] | None:

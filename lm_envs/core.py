@@ -283,7 +283,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
         return self._exchange
 
     def _with_turns(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        return {**{name: float(value) for name, value in metrics.items()}, "turns": float(self.turn)}
+        return dict(zip(metrics, map(float, metrics.values()), strict=True), turns=float(self.turn))
 
     def _info(self) -> dict[str, Any]:
         return {"scenario": self._scenario["id"], "metrics": dict(self._metrics)}

@@ -79,12 +79,10 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, (int, np.integer)) else seed or [None] * self.num_envs
         if len(seeds) != self.num_envs:
             raise ValueError(f"{self.num_envs} rows need as many seeds; got {len(seeds)}")
-        infos: dict[str, Any] = {}
-        for row in np.flatnonzero(mask).tolist():
-            infos = self._add_info(infos, self._open(row, seeds[row], options), row)
+        infos = [(row, self._open(row, seeds[row], options)) for row in np.flatnonzero(mask).tolist()]
         self._done[mask] = False
         self._opened = True
-        return self._observe(), infos
+        return self._observe(), self._gather(infos)
 
     def step(
         self, actions: ActType
@@ -98,20 +96,19 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
         scores = np.zeros(self.num_envs)
         terminations = np.zeros(self.num_envs, dtype=np.bool_)
         truncations = np.zeros(self.num_envs, dtype=np.bool_)
-        infos: dict[str, Any] = {}
         outcomes = self._write(actions, np.flatnonzero(~self._done), scores)
-        for row in np.flatnonzero(self._done).tolist():  # ended in the step before: NEXT_STEP resets them now
-            infos = self._add_info(infos, self._open(row, None, {}), row)
+        ended = np.flatnonzero(self._done).tolist()  # in the step before: NEXT_STEP resets them now
+        infos = [(row, self._open(row, None, {})) for row in ended]
         self._done[:] = False
         for row, _, reward, terminated, truncated, info in outcomes:
             scores[row] += reward
             terminations[row], truncations[row] = terminated, truncated
             if (terminated or truncated) and mode is AutoresetMode.SAME_STEP:
                 info = {"final_obs": self._observe_row(row), "final_info": info, **self._open(row, None, {})}
-            infos = self._add_info(infos, info, row)
+            infos.append((row, info))
         if mode is not AutoresetMode.SAME_STEP:
             self._done = terminations | truncations
-        return self._observe(), scores, terminations, truncations, infos
+        return self._observe(), scores, terminations, truncations, self._gather(infos)
 
     def render(self) -> tuple[Any, ...] | None:
         """What each row renders."""
@@ -153,23 +150,34 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
             outcomes.append(Outcome(row, messages[len(exchange.messages) :], reward, terminated, truncated, info))
         return outcomes
 
-    def _add_info(self, vector_infos: dict[str, Any], env_info: dict[str, Any], env_num: int) -> dict[str, Any]:
-        """As Gymnasium's, which makes arrays for each value of each row and drops them where there are some."""
-        for key, value in env_info.items():
-            kind, mask = object if key == "final_obs" else type(value), f"_{key}"
-            if kind not in (float, dict, str, object):
-                super()._add_info(vector_infos, {key: value}, env_num)
-                continue
-            if mask not in vector_infos:
-                column = np.zeros(self.num_envs) if kind is float else np.empty(self.num_envs, dtype=object)  # of None
-                vector_infos[key] = {} if kind is dict else column
-                vector_infos[mask] = np.zeros(self.num_envs, dtype=np.bool_)
-            if kind is dict:
-                self._add_info(vector_infos[key], value, env_num)
-            else:
-                vector_infos[key][env_num] = value
-            vector_infos[mask][env_num] = True
-        return vector_infos
+    def _gather(self, infos: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+        """The rows' infos as one, in Gymnasium's form, whose ``_add_info`` makes arrays for each value of each row."""
+        gathered: dict[str, Any] = {}
+        names = list(infos[0][1]) if infos else []
+        if names and all(list(info) == names and {*map(type, info.values())} == {float} for _, info in infos):  # metrics and rewards
+            rows = [row for row, _ in infos]
+            columns, masks = np.zeros((len(names), self.num_envs)), np.zeros((len(names), self.num_envs), dtype=np.bool_)
+            columns[:, rows] = np.array([list(info.values()) for _, info in infos]).T
+            masks[:, rows] = True
+            for name, column, given in zip(names, columns, masks, strict=True):
+                gathered[name], gathered[f"_{name}"] = column, given
+            return gathered
+        nested: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+        for row, info in infos:
+            for key, value in info.items():
+                kind, mask = object if key == "final_obs" else type(value), f"_{key}"
+                if kind not in (float, dict, str, object):
+                    self._add_info(gathered, {key: value}, row)
+                    continue
+                if mask not in gathered:
+                    gathered[key] = np.zeros(self.num_envs) if kind is float else np.empty(self.num_envs, dtype=object)  # of None
+                    gathered[mask] = np.zeros(self.num_envs, dtype=np.bool_)
+                if kind is dict:
+                    nested.setdefault(key, []).append((row, value))
+                else:
+                    gathered[key][row] = value
+                gathered[mask][row] = True
+        return gathered | {key: self._gather(rows) for key, rows in nested.items()}
 
     @abstractmethod
     def _open(self, row: int, seed: int | None, options: dict[str, Any]) -> dict[str, Any]:

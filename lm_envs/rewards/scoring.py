@@ -86,6 +86,8 @@ def _columns(model: RewardModel, exchanges: Sequence[Exchange]) -> dict[str, lis
 
 def _checked(name: str, values: Any, exchanges: Sequence[Exchange]) -> list[float]:
     """``values`` as floats, one an exchange. Arrays and tensors of any device are known by their ``tolist``."""
+    if type(values) is list and len(values) == len(exchanges) and {*map(type, values)} == {float} and all(map(math.isfinite, values)):
+        return list(values)  # as most models give them
     expected = f"reward model {name!r}: expected {len(exchanges)} finite real numbers"
     if hasattr(values, "tolist"):
         shape = tuple(getattr(values, "shape", (len(exchanges),)))

@@ -439,3 +439,30 @@ def test_repeated_text_is_encoded_once():
         fmt._encode_text(f"number {i}")
     fmt._encode_text("x" * 50_000)
     assert len(fmt._text_cache) <= 4096 and max(map(len, fmt._text_cache)) < 50_000
+
+
+def digits_apart():
+    backend = Tokenizer.from_str(toys.gpt2().backend_tokenizer.to_str())
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer])
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
+
+
+LINEWISE = [ChatFormat(toys.gpt2()), ChatFormat(digits_apart())]
+
+
+@pytest.mark.parametrize("fmt", LINEWISE, ids=["ByteLevel", "Digits, ByteLevel"])
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(st.sampled_from(["\n", " ", "\t", "\r", "\x1c", "\x85", "\u2028", "a", "The", "'s", "4", "4411", ".", "é", "日"])).map("".join)
+)
+def test_lines_encoded_apart_are_the_text_encoded_whole(fmt, said):
+    assert fmt._encode_text(said) == tuple(fmt._untrusted.encode(said).ids)
+
+
+@pytest.mark.parametrize(
+    "tokenizer, remembered", [(toys.gpt2(), ["first\n", "second"]), (toys.llama(), ["first\nsecond"])], ids=["gpt2", "llama"]
+)
+def test_lines_are_remembered_where_no_token_spans_two(tokenizer, remembered):
+    fmt = ChatFormat(tokenizer)
+    fmt._encode_text("first\nsecond")
+    assert list(fmt._text_cache) == remembered

@@ -65,20 +65,21 @@ class Reading:
     @property
     def asks(self) -> tuple[str, ...]:
         """Slots asked for, in order."""
-        return tuple(act.removeprefix("ask_") for act in self.acts if act.startswith("ask_") and act != "ask_more")
+        return tuple([act[4:] for act in self.acts if act.startswith("ask_") and act != "ask_more"])
 
     def operations(self, verb: str) -> tuple[str, ...]:
         """Operations named with ``"offer"``, ``"done"`` or ``"refuse"``."""
-        return tuple(act.removeprefix(f"{verb}_") for act in self.acts if act.startswith(f"{verb}_"))
+        start = f"{verb}_"
+        return tuple([act[len(start) :] for act in self.acts if act.startswith(start)])
 
     def values(self, kind: str) -> frozenset[str]:
         """Facts of a kind."""
-        return frozenset(value for k, value in self.facts if k == kind)
+        return frozenset([value for k, value in self.facts if k == kind])
 
     @property
     def refuses(self) -> bool:
         """Whether anything is refused."""
-        return any(act == "refuse" or act.startswith("refuse_") for act in self.acts)
+        return any(act.startswith("refuse") for act in self.acts)
 
     @property
     def understood(self) -> bool:

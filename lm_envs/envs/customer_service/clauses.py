@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 from lm_envs.envs.customer_service.patterns import Line
 
@@ -35,7 +34,7 @@ _CLOSED = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Clause:
     """Some words of a sentence.
 
@@ -45,6 +44,7 @@ class Clause:
         tags: the same, verbs as lemma and form.
         kind: ``"main"``, ``"if"`` (conditions and times), ``"because"`` or ``"so"`` (a purpose).
         inverted: whether it is worded as a question.
+        line: that patterns are matched against.
     """
 
     start: int
@@ -52,11 +52,10 @@ class Clause:
     tags: tuple[str, ...]
     kind: str
     inverted: bool
+    line: Line = field(init=False)
 
-    @cached_property
-    def line(self) -> Line:
-        """The line that patterns are matched against."""
-        return Line(self.tags, self.words)
+    def __post_init__(self) -> None:
+        self.line = Line(self.tags, self.words)
 
 
 def split(words: Sequence[str], tags: Sequence[str], question: bool = False) -> list[Clause]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -208,9 +209,10 @@ def full_name(rng: np.random.Generator, group: str) -> str:
 def email_of(name: str, domain: str) -> str:
     """An e-mail address for a name."""
     plain = name.lower().translate(_PLAIN)
-    return f"{'.'.join(''.join(c for c in word if c.isascii() and c.isalpha()) for word in plain.split())}@{domain}"
+    return f"{'.'.join(_NO_LETTERS.sub('', word) for word in plain.split())}@{domain}"
 
 
+_NO_LETTERS = re.compile("[^a-z]+")
 _PLAIN = str.maketrans("äöüßéèêëáàâãåąíìîïóòôõøúùûçćčñńşšžźżğıłýæœðþ", "aouseeeeaaaaaaiiiiooooouuucccnnsszzzgilyaodt")
 
 

@@ -56,7 +56,8 @@ class Frames:
             OFFER: patterns.add(data["promises"], classes),
         }
         self._bans = patterns.add(data["bans"], classes)
-        self._all = (self._verbs, self._passives, self._nouns, self._people, *self._fixed.values(), self._bans)
+        self._patterns = patterns
+        self._all = frozenset((self._verbs, self._passives, self._nouns, self._people, *self._fixed.values(), self._bans))
         self._blocks = {operation: frozenset(words) for operation, words in data["blocks"].items()}
         self._staff = frozenset(classes["people"].split()) - {"person", "lead"}
         self._adverbs = frozenset(data["adverbs"].split())
@@ -69,7 +70,7 @@ class Frames:
             question: whether its sentence ends with a question mark.
             before: words of the clause before, that one without a subject of its own continues.
         """
-        if not any(patterns.find(clause.line) for patterns in self._all):
+        if self._all.isdisjoint(self._patterns.matches(clause.line)):
             return self._taken_over(clause, question)
         offset = len(before)
         tags = [*before, *clause.tags]

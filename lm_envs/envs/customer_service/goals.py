@@ -61,18 +61,18 @@ class Goals:
     @property
     def effects(self) -> Mapping[str, Any]:
         """The books as they are to be, as ``Shop.effects`` puts them."""
-        return self._done[1]
+        return self._done[1].effects()
 
     @cached_property
-    def _done(self) -> tuple[tuple[tuple[Key, ...], ...], Mapping[str, Any]]:
-        """The due calls, carried out on books of their own."""
+    def _done(self) -> tuple[tuple[tuple[Key, ...], ...], Shop]:
+        """The due calls, and books of their own on which they are carried out."""
         toolbox = Toolbox(self._scenario.shop.copy())
         due = []
         for need in self.needs:
             results = [toolbox.call(Call(tool, arguments)) for tool, arguments in need.effects]
             assert all(result.ok for result in results), f"{need}: {[result.content for result in results]}"
             due.append(tuple(key(result.name, result.arguments) for result in results))
-        return tuple(due), toolbox.shop.effects()
+        return tuple(due), toolbox.shop
 
     def called(self, event: Event) -> None:
         """Take note of a call."""

@@ -6,13 +6,13 @@ saying things. Where it is confident enough that a label is missing or wrong, it
     tags of a sentence -> embeddings of word and form -> convolutions of width 3 and 5, their maxima -> hidden layer -> logits
 
 Its weights, `data/understanding/learned.npz`, are made by `benchmarks/experiments/reply_reader/train.py`. Reading is numpy alone, some
-0.1 ms a sentence.
+20 µs a sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -30,6 +30,7 @@ LABELS = (
 )
 FORMS = ("", "b", "s", "p", "g", "n")
 MAX_TAGS = 40
+MAX_KNOWN = 4096  # tags about which something is remembered: texts are untrusted, and make up words
 ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 1.0, 2.5
 """Logits above which a label that the patterns missed is added: where they found no act but inform, where they did, and where that was
 an operation or a question like the label."""
@@ -48,6 +49,7 @@ _POSSIBLE = frozenset("could would should might may must".split())
 _TELLING = frozenset(AGENT_ACTS) - {"inform"}
 
 
+@lru_cache(maxsize=MAX_KNOWN)
 def split(tag: str) -> tuple[str, str]:
     """Word and form of a tag: ``"refund/p"`` -> ``("refund", "p")``."""
     word, slash, form = tag.partition("/")
@@ -64,10 +66,12 @@ class Network:
     def __init__(self, weights: dict[str, NDArray[np.generic]]) -> None:
         self._ids = {str(word): index for index, word in enumerate(weights["words"], 2)}  # 0 pads, 1 is unknown
         arrays = {name: array.astype(np.float32) for name, array in weights.items() if name != "words"}
-        self._words, self._form = arrays["e_weight"], arrays["f_weight"]
-        self._width = self._words.shape[1]
-        self._kernels = [arrays[name].transpose(2, 1, 0).reshape(-1, len(arrays[name])) for name in ("c3_weight", "c5_weight")]
-        self._biases = np.concatenate([arrays["c3_bias"], arrays["c5_bias"]])
+        self._words, self._forms = arrays["e_weight"], arrays["f_weight"]
+        narrow, wide = (arrays[name].transpose(1, 2, 0) for name in ("c3_weight", "c5_weight"))  # (width, places, channels)
+        self._kernels = np.concatenate([np.pad(narrow, ((0, 0), (1, 1), (0, 0))), wide], 2).reshape(len(wide), -1)
+        self._beyond = np.zeros(2 * self._kernels.shape[1], np.float32)
+        biases = np.concatenate([arrays["c3_bias"], arrays["c5_bias"]])  # each place sees one word in the middle
+        self._biases = np.pad(biases, (2 * len(biases), 2 * len(biases)))
         self._hidden, self._hidden_bias = arrays["h_weight"].T.copy(), arrays["h_bias"]
         self._out, self._out_bias = arrays["o_weight"].T.copy(), arrays["o_bias"]
 
@@ -81,16 +85,20 @@ class Network:
             Logits, (len(LABELS),).
         """
         n = len(tags)
-        parts = [split(tag) for tag in tags]
-        x = np.zeros((n + 4, self._width), np.float32)
-        x[2:-2] = self._words.take([self._ids.get(word, 1) for word, _ in parts], 0)
-        x[2:-2] += self._form.take([FORMS.index(form) for _, form in parts], 0)
-        narrow = np.concatenate([x[i : n + i] for i in (1, 2, 3)], 1) @ self._kernels[0]
-        wide = np.concatenate([x[i : n + i] for i in range(5)], 1) @ self._kernels[1]
-        features = np.maximum(np.concatenate([narrow.max(0), wide.max(0)]) + self._biases, 0)
+        terms = np.concatenate([self._beyond, *map(self._terms, tags), self._beyond]).reshape(n + 4, 5, -1)
+        convolved = terms[:n, 0] + terms[1 : n + 1, 1] + terms[2 : n + 2, 2] + terms[3 : n + 3, 3] + terms[4:, 4]
+        features = np.maximum(np.maximum.reduce(convolved), 0)
         hidden = np.maximum(features @ self._hidden + self._hidden_bias, 0)
         logits: NDArray[np.float32] = np.concatenate([hidden, features]) @ self._out + self._out_bias
         return logits
+
+    @lru_cache(maxsize=MAX_KNOWN)  # noqa: B019 (one network a process)
+    def _terms(self, tag: str) -> NDArray[np.float32]:
+        """What a tag adds to the convolutions around it, as the first to the last of the five words they see, (5 * channels,)."""
+        word, form = split(tag)
+        embedded = self._words[self._ids.get(word, 1)] + self._forms[FORMS.index(form)]
+        terms: NDArray[np.float32] = embedded @ self._kernels + self._biases
+        return terms
 
 
 @cache
@@ -115,7 +123,7 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
         return [], []
     logits = network().logits([*tags[:MAX_TAGS], *(("<q>",) if question else ())])
     had, words = set(found), {split(tag)[0] for tag in tags}
-    likely = [LABELS[index] for index in np.flatnonzero(logits > _LEAST)]
+    likely = [LABELS[index] for index in (logits > _LEAST).nonzero()[0].tolist()]
     settled = {label.partition("_")[2] for label in had & _OPERATING}
     barred = _DONE if question or "already" in words else frozenset[str]()  # "has it been sent?"
     if _denies(tags):

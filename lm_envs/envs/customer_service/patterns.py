@@ -16,13 +16,15 @@ form, as in "i have cancel/p your order" (`words.py`):
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 Match = tuple[str, re.Match[str]]
 """A match with its group."""
 
-_Pattern = tuple[str, re.Pattern[str]]
+_Pattern = tuple["PatternSet", str, re.Pattern[str]]
+"""A pattern with its set and its group."""
+
 GAP = 6
 KEYS = 3
 """Elements of a pattern, those with the fewest alternatives, of which a line must have a word each for the pattern to be tried."""
@@ -41,8 +43,7 @@ class Line:
     def __init__(self, tags: Sequence[str], words: Sequence[str]) -> None:
         self.tags, self.words = tags, words
         self.text = " ".join((*tags, ""))
-        self.tried: Mapping[PatternSet, Sequence[_Pattern]] | None = None
-        self.found: dict[PatternSet, list[Match]] = {}
+        self.matches: Mapping[PatternSet, Sequence[Match]] | None = None  # of all sets at once, when the first is asked for
 
 
 class Patterns:
@@ -57,7 +58,7 @@ class Patterns:
 
     def __init__(self, forms: Mapping[str, tuple[str, str]]) -> None:
         self._forms = forms
-        self._patterns: list[tuple[PatternSet, _Pattern]] = []
+        self._patterns: list[_Pattern] = []
         self._words: dict[str, int] = {}
         self._starts: dict[str, int] = {}
         self._allowed = _Allowed(self._words, self._starts)
@@ -72,26 +73,33 @@ class Patterns:
                     for word in words:
                         index = self._starts if word.endswith("~") else self._words
                         index[word.rstrip("~")] = index.get(word.rstrip("~"), 0) | 1 << bit
-                self._patterns.append((added, (group, _compile(elements))))
+                self._patterns.append((added, group, _compile(elements)))
         self._allowed.clear()
         self._first = sum(1 << KEYS * index for index in range(len(self._patterns)))
         return added
 
-    def tried(self, words: Iterable[str]) -> dict[PatternSet, list[_Pattern]]:
-        """The patterns of each set that a line's words allow, in order."""
+    def matches(self, line: Line) -> Mapping[PatternSet, Sequence[Match]]:
+        """The matches of each set that has any, in the order of its patterns."""
+        if line.matches is None:
+            found: dict[PatternSet, list[Match]] = {}
+            for owner, group, pattern in self._allowing(line.words):
+                for match in pattern.finditer(line.text):
+                    found.setdefault(owner, []).append((group, match))
+            line.matches = found
+        return line.matches
+
+    def _allowing(self, words: Iterable[str]) -> Iterator[_Pattern]:
+        """The patterns that a line's words allow, in order."""
         bits = 0
         for allowed in map(self._allowed.__getitem__, words):
             bits |= allowed
         every = bits & self._first
         for key in range(1, KEYS):
             every &= bits >> key
-        tried: dict[PatternSet, list[_Pattern]] = {}
         while every:
             lowest = every & -every
             every ^= lowest
-            owner, pattern = self._patterns[lowest.bit_length() // KEYS]
-            tried.setdefault(owner, []).append(pattern)
-        return tried
+            yield self._patterns[lowest.bit_length() // KEYS]
 
 
 class PatternSet:
@@ -102,13 +110,7 @@ class PatternSet:
 
     def find(self, line: Line) -> Sequence[Match]:
         """Every match of every pattern in a line, with its group."""
-        if line.tried is None:
-            line.tried = self._patterns.tried(line.words)
-        if self not in line.tried:
-            return ()
-        if self not in line.found:
-            line.found[self] = [(group, match) for group, pattern in line.tried[self] for match in pattern.finditer(line.text)]
-        return line.found[self]
+        return self._patterns.matches(line).get(self, ())
 
     def names(self, line: Line) -> dict[str, int]:
         """Groups with a match, each with where its first one begins."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from lm_envs.core import one_of
@@ -59,6 +59,7 @@ def system_prompt(
     return ("\n\n" if style == "full" else "\n").join(parts)
 
 
+@lru_cache(maxsize=1024)
 def _rules(policy: Policy, style: Style) -> str:
     numbers = asdict(policy)
     texts = [rule["text" if style == "full" else "compact"].format_map(numbers) for rule in load("rules")["rules"]]

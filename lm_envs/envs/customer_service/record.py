@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from lm_envs.envs.customer_service.acts import Reading
@@ -28,7 +28,7 @@ class Event:
     kind: Literal["call", "text", "said", "end"]
     before: Shop | None = None
     result: ToolResult | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading = Reading()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 from lm_envs.envs.customer_service.catalogue import Catalogue, Product, catalogue, money
@@ -100,7 +101,7 @@ class Line:
 
     def copy(self) -> Line:
         """A line of its own."""
-        return replace(self)
+        return Line(*_of_line(self))
 
 
 @dataclass(slots=True)
@@ -149,7 +150,13 @@ class Order:
 
     def copy(self) -> Order:
         """An order of its own."""
-        return replace(self, lines=[line.copy() for line in self.lines])
+        order = Order(*_of_order(self))
+        order.lines = [line.copy() for line in self.lines]
+        return order
+
+
+# All fields of a line and of an order, for copies: dataclasses.replace takes several times as long.
+_of_line, _of_order = attrgetter(*Line.__slots__), attrgetter(*Order.__slots__)
 
 
 @dataclass(frozen=True, slots=True)

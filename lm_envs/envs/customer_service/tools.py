@@ -128,8 +128,7 @@ def _failed(name: str, kind: Kind, error: str, arguments: Mapping[str, Any] | No
     return ToolResult(False, _json(data), name, kind, arguments or {}, data)
 
 
-def _json(data: Data) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _fit(tool: Tool, given: Mapping[str, Any]) -> Data:

@@ -27,9 +27,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv
-from lm_envs.registration import FAMILIES
 from lm_envs.types import Messages
 
+FAMILIES = ("Sentiment", "Dialogue", "CustomerService")  # those whose text the bundled model is trained on
 PAD, END = "<|pad|>", "<|end|>"
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>"
@@ -221,7 +221,7 @@ def _labelled(batch: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"input_ids": batch.clamp(min=0), "attention_mask": (batch >= 0).long(), "labels": batch.masked_fill(batch < 0, -100)}
 
 
-def build(args: Args, out: Path, families: Sequence[str] = tuple(FAMILIES), device: str = "cpu") -> float:
+def build(args: Args, out: Path, families: Sequence[str] = FAMILIES, device: str = "cpu") -> float:
     """Write the model to ``out``; returns the final training loss."""
     rng = np.random.default_rng(args.seed)
     conversations: list[Conversation] = []

@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +160,9 @@ def test_it_plays_every_thing():
     env = TwentyQuestionsEnv()
     for seed in range(5):
         assert play(env, "expert", seed=seed).reward == pytest.approx(1)
+
+
+def test_the_game_in_the_docs_is_current():
+    env = TwentyQuestionsEnv(split="test", render_mode="ansi")
+    play(env, "expert", seed=1)
+    assert env.render().strip() in (Path(__file__).parents[4] / "docs" / "games.md").read_text(encoding="utf-8")

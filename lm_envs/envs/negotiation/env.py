@@ -85,6 +85,9 @@ class NegotiationEnv(TextEnv):
     | expert | 0.91 | 1.00 | 1.00 | 5.6 |
     | random | -0.05 | 0.17 | 0.72 | 2.7 |
     | no-op | 0.00 | 0.00 | 0.00 | 6.0 |
+    | bundled LM | 0.01 | 0.02 | 0.03 | 5.9 |
+
+    The bundled LM wasn't trained on this family; its row is from 100 episodes at temperature 1 (``python -m agents evaluate``).
 
     The expert is optimal for one who knows what kinds of opponents there are (``opponent.py``, each as likely as any other) and reads
     their offers, but not their limit, tactic or deadline: exact dynamic programming, worth 0.912 in expectation. One who knew the kind

@@ -77,6 +77,9 @@ class TwentyQuestionsEnv(TextEnv):
     | expert | 1.00 | 1.00 | 6.6 | 1.00 | 0.0 |
     | random | 0.06 | 0.02 | 19.7 | 0.44 | 11.1 |
     | no-op | 0.00 | 0.00 | 20.0 | 0.00 | 20.0 |
+    | bundled LM | 0.03 | 0.00 | 20.0 | 0.31 | 16.4 |
+
+    The bundled LM wasn't trained on this family; its row is from 100 episodes at temperature 1 (``python -m agents evaluate``).
 
     The expert knows the whole table, each of its things as probable as any other, but not the thing nor the split. Over all things it
     needs 6.54 turns, at most 9. No player can need less than 6.26 on average with three answers a question, nor less than 8.83 were

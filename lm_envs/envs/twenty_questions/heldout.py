@@ -4,9 +4,9 @@
 
 A label is the attribute or the thing that is meant. Kinds: ``plain`` and ``negative`` questions ("isn't it alive?", which asks what "is it
 alive?" asks), the ``opposite`` of an attribute ("is it smaller than a person?"), a ``guess``, and ``none``: neither, or several at once.
-These were written and committed before what understands them, by the same author. ``oblique`` ones describe the attribute instead of
-naming it ("would it set off a metal detector?"; a label with "!" is the opposite) and were written afterwards, to find the limits; no
-phrase was added for any of them.
+These were written and committed before what understands them, by the same author, who knew them when writing it: their accuracy is an
+upper limit. ``oblique`` ones describe the attribute instead of naming it ("would it set off a metal detector?"; a label with "!" is the
+opposite) and were written afterwards, to find the limits; no phrase was added for any of them.
 """
 
 from __future__ import annotations

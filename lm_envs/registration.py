@@ -8,12 +8,16 @@ FAMILIES = {
     "Sentiment": "lm_envs.envs.sentiment:SentimentEnv",
     "Dialogue": "lm_envs.envs.dialogue:DialogueEnv",
     "CustomerService": "lm_envs.envs.customer_service:CustomerServiceEnv",
+    "TwentyQuestions": "lm_envs.envs.twenty_questions:TwentyQuestionsEnv",
+    "Negotiation": "lm_envs.envs.negotiation:NegotiationEnv",
 }
 # Tokens of a context and of a reply; with the bundled tokenizer the experts never fill them.
 LIMITS = {
     "Sentiment": {"max_length": 256, "max_reply_tokens": 32},
     "Dialogue": {"max_length": 1024, "max_reply_tokens": 40},
     "CustomerService": {"max_length": 1536, "max_reply_tokens": 64},
+    "TwentyQuestions": {"max_length": 1024, "max_reply_tokens": 32},
+    "Negotiation": {"max_length": 1024, "max_reply_tokens": 32},
 }
 
 

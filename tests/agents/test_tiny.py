@@ -9,9 +9,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 import lm_envs  # noqa: F401
-from agents.tiny import Args, build, converse, let_copy, train_tokenizer
+from agents.tiny import FAMILIES, Args, build, converse, let_copy, train_tokenizer
 from lm_envs import assets
-from lm_envs.registration import FAMILIES
 
 
 @pytest.fixture

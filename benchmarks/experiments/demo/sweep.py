@@ -39,7 +39,7 @@ class Study:
     overrides: dict[str, dict[str, Any]] = field(
         default_factory=lambda: {
             "ppo": {"learning_rate": 3e-4, "target_kl": None},
-            "a2c": {"learning_rate": 1e-3},
+            "a2c": {"learning_rate": 5e-4},
             "trpo": {"target_kl": 0.1, "cg_max_steps": 5},
         }
     )

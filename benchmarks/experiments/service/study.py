@@ -58,7 +58,7 @@ class Study:
     tokens: int = 60_000
     """that an agent writes in PPO, about"""
     n_envs: int = 16
-    ppo: dict[str, Any] = field(default_factory=lambda: {"n_steps": 256, "learning_rate": 3e-4, "target_kl": None})
+    ppo: dict[str, Any] = field(default_factory=lambda: {"n_steps": 512, "learning_rate": 1e-4, "n_epochs": 2, "target_kl": None})
     """arguments of PPO that differ from ``agents.make``'s"""
     shaping: bool = True
     """whether the environment's potential-based shaping is on in PPO; judging is done without"""

@@ -241,7 +241,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
     @property
     def messages(self) -> Messages:
         """The conversation so far; a copy, which the caller may change."""
-        return tuple(message.copy() for message in self._messages)
+        return tuple([message.copy() for message in self._messages])
 
     def _begin(self, options: dict[str, Any]) -> None:
         self._state = TextState(generator=self.np_random.bit_generator.state, options=options, replies=[])  # type: ignore[typeddict-item]
@@ -314,4 +314,4 @@ def at_least(name: str, value: int, lowest: int) -> int:
 
 
 def _length(messages: Messages) -> int:
-    return sum(len(message["content"]) for message in messages)
+    return sum([len(message["content"]) for message in messages])

@@ -27,6 +27,7 @@ _LACKING = frozenset(
 )
 _ABOUT = frozenset("about concern concerns regarding".split())
 _AGAIN = frozenset("name email postcode order address".split())
+_THANKS = frozenset(("thanks", "thank"))
 _GIVING = frozenset("repeat send give share provide check".split())
 _INVITING = frozenset("let just shout ask reach contact message write should touch".split())
 _VALUES = ("order", "email", "address")
@@ -176,11 +177,11 @@ class Questions:
         if clause.inverted or last:
             return 0
         names = line.words
-        if _HELPFUL.search(line.text) or (
+        if ("would" in names and _HELPFUL.search(line.text)) or (
             clause.words[:2] == ("you", "have") and "not" in clause.words[:4] and not _GIVEN.isdisjoint(clause.words)
         ):
             return 0
-        if clause.words[:3] == ("if", "you", "had") or {"thanks", "thank"} & set(clause.words[:4]):
+        if clause.words[:3] == ("if", "you", "had") or not _THANKS.isdisjoint(clause.words[:4]):
             return None
         first = next((i for i, word in enumerate(clause.words) if word not in LEAD), 0)
         if (
@@ -198,7 +199,9 @@ class Questions:
         ):
             return 0
         start = self._cues.names(line).get("cue")
-        if any(" ".join(names[:length]) in _LACKING and not _OWN.isdisjoint(names[length : length + 2]) for length in (4, 5)):
+        if names[0] in ("i", "we") and any(
+            " ".join(names[:length]) in _LACKING and not _OWN.isdisjoint(names[length : length + 2]) for length in (4, 5)
+        ):
             return 0
         if start is not None and not _DENYING.isdisjoint([*names[: line.text.count(" ", 0, start)], *names[:5]]):
             return None

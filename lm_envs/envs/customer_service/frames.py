@@ -142,9 +142,11 @@ class Frames:
     def _taken_over(self, clause: Clause, question: bool) -> list[Mention]:
         """A person of the shop who is said to do what contact means: "I'll let a colleague handle it"."""
         words, kind = clause.words, clause.kind
-        at = next((i for i, word in enumerate(words) if word in self._staff), -1)
+        if self._staff.isdisjoint(words):
+            return []
+        at = next(i for i, word in enumerate(words) if word in self._staff)
         then = next((i for i in range(at + 1, len(words)) if words[i] in _CONTACTS), -1)
-        if at < 0 or then < 0 or kind in ("if", "so") or words[0] in _CONTACTS or words[0] == "you":
+        if then < 0 or kind in ("if", "so") or words[0] in _CONTACTS or words[0] == "you":
             return []
         if not _DENYING.isdisjoint(words):
             mood = REFUSE if {"can", "could", "available", "will", "do"} & set(words) else NONE

@@ -122,8 +122,13 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
     if not tags:
         return [], []
     logits = network().logits([*tags[:MAX_TAGS], *(("<q>",) if question else ())])
-    had, words = set(found), {split(tag)[0] for tag in tags}
-    likely = [LABELS[index] for index in (logits > _LEAST).nonzero()[0].tolist()]
+    doubted = [label for label in found if label in _INDEX and not label.startswith("reason=")]
+    dropped = [label for label in doubted if logits[_INDEX[label]] < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
+    had = set(found)
+    likely = [label for label in (LABELS[index] for index in (logits > _LEAST).nonzero()[0].tolist()) if label not in had]
+    if not likely:
+        return [], dropped
+    words = {split(tag)[0] for tag in tags}
     settled = {label.partition("_")[2] for label in had & _OPERATING}
     barred = _DONE if question or "already" in words else frozenset[str]()  # "has it been sent?"
     if _denies(tags):
@@ -135,10 +140,8 @@ def amend(tags: Sequence[str], question: bool, found: Sequence[str]) -> tuple[li
     if had & _OPERATING:
         barred |= {"rude"}
     joined = not words.isdisjoint(_JOINING)
-    added = [label for label in likely if label not in had and label not in barred and logits[_INDEX[label]] > _least(label, had, joined)]
+    added = [label for label in likely if label not in barred and logits[_INDEX[label]] > _least(label, had, joined)]
     added = [label for label in added if label not in _OPERATING or label.partition("_")[2] not in settled]
-    doubted = [label for label in found if label in _INDEX and not label.startswith("reason=")]
-    dropped = [label for label in doubted if logits[_INDEX[label]] < (DROPPING_OPERATION if label in _OPERATING else DROPPING)]
     if not any(label.startswith("refuse") for label in (*had, *added)):  # reasons were learned beside refusals alone
         added = [label for label in added if not label.startswith("reason=")]
     return added, dropped

@@ -35,6 +35,7 @@ from lm_envs.envs.customer_service.words import Lexicon, sentences
 
 _ONE = {"address": "address", "payment": "payment", "exchange": "variant"}
 _PRONOUNS = frozenset(("it", "one"))
+_NOBODY = frozenset(("nobody", "no", "nothing"))
 _MEANT = {"address": "address", "card": "payment", "payment": "payment", "ticket": "ticket", "complaint": "ticket"}
 _MOMENT = frozenset("moment minute second sec moments minutes seconds hold bear wait".split())
 _LINKS = frozenset("so because since as therefore hence".split())
@@ -158,16 +159,16 @@ class _Reader:
         """Operations in a clause; one without a subject continues the clause before."""
         clause = clauses[index]
         before: tuple[str, ...] = ()
-        first = next((tag for tag in clause.tags if tag not in LEAD), "")
-        if index and "/" in first and clauses[index - 1].kind != "if" and clause.kind == "main":
-            before = (*clauses[index - 1].tags, "and")
+        if index and clauses[index - 1].kind != "if" and clause.kind == "main":
+            first = next((tag for tag in clause.tags if tag not in LEAD), "")
+            before = (*clauses[index - 1].tags, "and") if "/" in first else ()
         asked = question and (index == len(clauses) - 1 or clause.inverted)
         mentions = self._frames.mentions(clause, asked, before)
-        if {"would", "could"} & set(clause.words) and any(c.kind == "if" and "had" in c.words[:4] for c in clauses):
+        if ("would" in clause.words or "could" in clause.words) and any(c.kind == "if" and "had" in c.words[:4] for c in clauses):
             return [replace(mention, mood=REFUSE if mention.mood == OFFER else mention.mood) for mention in mentions]
         if index and all(mention.mood == NONE for mention in mentions):
             mentions = self._meant(clauses[:index], clause, asked) or mentions
-        if index and {"nobody", "no", "nothing"} & set(clauses[index - 1].words) and clauses[index - 1].words[0] == "there":
+        if index and clauses[index - 1].words[0] == "there" and not _NOBODY.isdisjoint(clauses[index - 1].words):
             return [replace(mention, mood=REFUSE if mention.mood == OFFER else mention.mood) for mention in mentions]
         return mentions
 

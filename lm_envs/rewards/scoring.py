@@ -86,6 +86,8 @@ def _columns(model: RewardModel, exchanges: Sequence[Exchange]) -> dict[str, lis
 
 def _checked(name: str, values: Any, exchanges: Sequence[Exchange]) -> list[float]:
     """``values`` as floats, one an exchange. Arrays and tensors of any device are known by their ``tolist``."""
+    if type(values) is list and len(values) == len(exchanges) and all(type(value) is float and math.isfinite(value) for value in values):
+        return values  # as nearly all are: this is called for each component of each reply
     expected = f"reward model {name!r}: expected {len(exchanges)} finite real numbers"
     if hasattr(values, "tolist"):
         shape = tuple(getattr(values, "shape", (len(exchanges),)))

@@ -73,7 +73,7 @@ def build(args: Args) -> BaseAlgorithm:
 
 def _options(args: Args) -> dict[str, Any]:
     """Who sees no mask has inadmissible acts replaced by admissible ones, rather than losing a turn."""
-    return {} if args.algorithm == "maskable_ppo" else {"inadmissible": "spread"}
+    return {} if args.algorithm == "maskable_ppo" else {"inadmissible": "next"}
 
 
 def main(args: Args) -> None:

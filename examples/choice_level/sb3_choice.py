@@ -5,13 +5,12 @@ python examples/choice_level/sb3_choice.py --algorithm ppo --seed 1
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 import torch
-from common import ENV, Judging, parse, report
+from common import ENV, Judging, Watch, parse, report
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -72,7 +71,7 @@ def build(args: Args) -> BaseAlgorithm:
 
 
 def _options(args: Args) -> dict[str, Any]:
-    """Who sees no mask has inadmissible acts replaced by admissible ones, rather than losing a turn."""
+    """Who sees no mask has inadmissible acts replaced by the next admissible ones, rather than losing a turn."""
     return {} if args.algorithm == "maskable_ppo" else {"inadmissible": "next"}
 
 
@@ -80,9 +79,9 @@ def main(args: Args) -> None:
     """Train, judge, and print one line."""
     torch.set_num_threads(1)
     model = build(args)
-    begun = time.perf_counter()
+    watch = Watch()
     model.learn(args.total_timesteps or STEPS[args.algorithm])
-    trained = f"{args.algorithm} seed {args.seed}: {model.num_timesteps:,} steps in {time.perf_counter() - begun:.0f} s"
+    trained = f"{args.algorithm} seed {args.seed}: {model.num_timesteps:,} steps in {watch}"
 
     def agent(observation: Any, info: dict[str, Any]) -> Any:
         masks = {"action_masks": info["action_mask"]} if isinstance(model, MaskablePPO) else {}

@@ -8,14 +8,13 @@ of `INTENTS`. Exploration is epsilon-greedy among the admissible acts, with an e
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from common import ENV, Judging, parse, report
+from common import ENV, Judging, Watch, parse, report
 
 from lm_envs.envs.customer_service.acts_env import OBSERVED
 
@@ -43,8 +42,10 @@ class Args(Judging):
     """seed of the learner and of its training episodes"""
     total_timesteps: int = 300_000
     """environment steps to train for"""
-    learning_rate: float = 0.2
-    """how far a value moves to its target"""
+    start_learning_rate: float = 0.3
+    """how far a value moves to its target at first"""
+    end_learning_rate: float = 0.03
+    """and in the end; it falls linearly"""
     gamma: float = 0.95
     """discount"""
     start_epsilon: float = 1.0
@@ -96,6 +97,7 @@ def train(args: Args) -> Table:
     following: int | None = None  # the act that SARSA has chosen already, for the value of its row
     for step in range(args.total_timesteps):
         epsilon = epsilon_at(step, args)
+        learning_rate = args.start_learning_rate + step / args.total_timesteps * (args.end_learning_rate - args.start_learning_rate)
         row = table.row(observation)
         action = choose(table, observation, info["action_mask"], epsilon, rng) if following is None else following
         observation, reward, terminated, truncated, info = env.step(action)
@@ -106,7 +108,7 @@ def train(args: Args) -> Table:
                 following = choose(table, observation, mask, epsilon, rng)
             # off policy: the value of the best act that could follow; on policy: of the one that does
             target += args.gamma * after[table.best(after, mask) if following is None else following]
-        row[action] += args.learning_rate * (target - row[action])
+        row[action] += learning_rate * (target - row[action])
         if terminated or truncated:
             observation, info = env.reset()
             following = None
@@ -115,11 +117,9 @@ def train(args: Args) -> Table:
 
 def main(args: Args) -> None:
     """Train, judge, and print one line."""
-    begun = time.perf_counter()
+    watch = Watch()
     table = train(args)
-    trained = (
-        f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {time.perf_counter() - begun:.0f} s, {len(table):,} rows"
-    )
+    trained = f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {watch}, {len(table):,} rows"
     env = gym.make(ENV, intents=INTENTS)
     report(trained, env, lambda observation, info: table.best(table.row(observation), info["action_mask"]), args)
 

@@ -42,10 +42,8 @@ class Args(Judging):
     """seed of the learner and of its training episodes"""
     total_timesteps: int = 300_000
     """environment steps to train for"""
-    start_learning_rate: float = 0.3
-    """how far a value moves to its target at first"""
-    end_learning_rate: float = 0.03
-    """and in the end; it falls linearly"""
+    learning_rate: float = 0.2
+    """how far a value moves to its target"""
     gamma: float = 0.95
     """discount"""
     start_epsilon: float = 1.0
@@ -97,7 +95,6 @@ def train(args: Args) -> Table:
     following: int | None = None  # the act that SARSA has chosen already, for the value of its row
     for step in range(args.total_timesteps):
         epsilon = epsilon_at(step, args)
-        learning_rate = args.start_learning_rate + step / args.total_timesteps * (args.end_learning_rate - args.start_learning_rate)
         row = table.row(observation)
         action = choose(table, observation, info["action_mask"], epsilon, rng) if following is None else following
         observation, reward, terminated, truncated, info = env.step(action)
@@ -108,7 +105,7 @@ def train(args: Args) -> Table:
                 following = choose(table, observation, mask, epsilon, rng)
             # off policy: the value of the best act that could follow; on policy: of the one that does
             target += args.gamma * after[table.best(after, mask) if following is None else following]
-        row[action] += learning_rate * (target - row[action])
+        row[action] += args.learning_rate * (target - row[action])
         if terminated or truncated:
             observation, info = env.reset()
             following = None

@@ -17,7 +17,7 @@ def run(script, *arguments):
 
 @pytest.mark.parametrize(
     "script, algorithm",
-    [("tabular.py", "q_learning"), ("tabular.py", "sarsa"), ("sb3_choice.py", "maskable_ppo"), ("sb3_choice.py", "dqn")],
+    [*(("tabular.py", one) for one in ("q_learning", "sarsa")), *(("sb3_choice.py", one) for one in ("maskable_ppo", "ppo", "a2c", "dqn"))],
 )
 def test_choice_level(script, algorithm):
     done = run(script, "--algorithm", algorithm, *SHORT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -26,6 +27,16 @@ class Judging:
     """episodes, on seeds that training never sees"""
     first_evaluation_seed: int = 1_000_000
     """the first of those seeds"""
+
+
+class Watch:
+    """The time since it was made, by the clock and of this process: on a machine that others use, the second is the one to compare."""
+
+    def __init__(self) -> None:
+        self._clock, self._process = time.perf_counter(), time.process_time()
+
+    def __str__(self) -> str:
+        return f"{time.perf_counter() - self._clock:.0f} s ({time.process_time() - self._process:.0f} s of a core)"
 
 
 def parse(arguments: type[A], description: str | None) -> A:

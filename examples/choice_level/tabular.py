@@ -8,14 +8,13 @@ of `INTENTS`. Exploration is epsilon-greedy among the admissible acts, with an e
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
-from common import ENV, Judging, parse, report
+from common import ENV, Judging, Watch, parse, report
 
 from lm_envs.envs.customer_service.acts_env import OBSERVED
 
@@ -115,11 +114,9 @@ def train(args: Args) -> Table:
 
 def main(args: Args) -> None:
     """Train, judge, and print one line."""
-    begun = time.perf_counter()
+    watch = Watch()
     table = train(args)
-    trained = (
-        f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {time.perf_counter() - begun:.0f} s, {len(table):,} rows"
-    )
+    trained = f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {watch}, {len(table):,} rows"
     env = gym.make(ENV, intents=INTENTS)
     report(trained, env, lambda observation, info: table.best(table.row(observation), info["action_mask"]), args)
 

@@ -79,8 +79,9 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
     what is told is known, a reason holds by what was read, a change needs an order that was read and is one that the topic may call
     for. One greets once, and apologises once in a matter and with refusals. ``info["action_mask"]`` (int8), ``action_mask()`` and
     ``action_masks()`` (for sb3-contrib) say which are; there is always one. An inadmissible act is an empty reply, which costs a turn
-    and patience. With ``inadmissible="spread"`` an admissible one takes its place, the same said neutrally or else the ``action %
-    count``-th, so that algorithms without masks explore like those with them. Admissible acts can still be wrong, and break rules.
+    and patience. With ``inadmissible="next"`` an admissible one takes its place, the same said neutrally or else the next in the order
+    of `CHOICES`, the first after the last. Neighbours are of a kind (questions, facts, refusals, lookups, changes), so that what
+    algorithms without masks learn of an act holds for what takes its place. Admissible acts can still be wrong, and break rules.
 
     ## Reward
     That of the text level, in [-0.5, 1] an episode: ``success * (0.6 + 0.2 * satisfaction + 0.1 * efficiency + 0.1 * politeness) + 0.25
@@ -107,7 +108,7 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
     `docs/choice-level.md` shows what stock algorithms and tables learn.
 
     ## Arguments
-    - ``inadmissible``: ``"turn"`` (default) or ``"spread"``: what becomes of an inadmissible act.
+    - ``inadmissible``: ``"turn"`` (default) or ``"next"``: what becomes of an inadmissible act.
     - All of the text level: ``intents``, ``adversarial``, ``max_needs``, ``personas``, ``shaping``, ``max_turns``, ``split``,
       ``reward``, ``render_mode``, ...; and its options of ``reset``.
 
@@ -117,8 +118,8 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "human"], "render_fps": 1}
 
-    def __init__(self, *, inadmissible: Literal["turn", "spread"] = "turn", **arguments: Any) -> None:
-        self.inadmissible = one_of("inadmissible", inadmissible, ("turn", "spread"))
+    def __init__(self, *, inadmissible: Literal["turn", "next"] = "turn", **arguments: Any) -> None:
+        self.inadmissible = one_of("inadmissible", inadmissible, ("turn", "next"))
         self.desk = _Desk(**arguments)
         self.render_mode = self.desk.render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (len(OBSERVED),), np.float32)
@@ -179,14 +180,14 @@ class CustomerServiceActsEnv(gym.Env[Observation, np.int64]):
         return self.desk.render()
 
     def _carried_out(self, action: int) -> int:
-        """The action itself, or the admissible one that takes its place: the same act said neutrally, else any."""
+        """The action itself, or the admissible one that takes its place: the same act said neutrally, else the next."""
         if self.inadmissible == "turn" or self._admissible[action]:
             return action
         neutral = NUMBER[CHOICES[action][0], "neutral"]
         if self._admissible[neutral]:
             return neutral
         able = np.flatnonzero(self._admissible)
-        return int(able[action % len(able)])
+        return int(able[np.searchsorted(able, action) % len(able)])
 
     def _observe(self) -> Observation:
         able = choices.able_acts(self.belief)

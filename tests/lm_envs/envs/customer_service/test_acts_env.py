@@ -105,13 +105,18 @@ def test_masks_agree():
             assert shown[f"can_{act}"] == env.action_mask()[action]
 
 
-def test_inadmissible_acts_are_empty_replies_or_admissible_ones():
-    for inadmissible in ("turn", "spread"):
-        env = CustomerServiceActsEnv(inadmissible=inadmissible)
-        _, info = env.reset(seed=1)
-        assert not info["action_mask"][NOOP_ACTION]
-        reply = env.step(NOOP_ACTION)[4]["reply"]
-        assert bool(reply) is (inadmissible == "spread")
+def test_inadmissible_acts_are_empty_replies_or_the_next_admissible_ones():
+    taken, beside = CustomerServiceActsEnv(), CustomerServiceActsEnv(inadmissible="next")
+    _, info = taken.reset(seed=1)
+    assert not info["action_mask"][NOOP_ACTION]
+    assert taken.step(NOOP_ACTION)[4]["reply"] == ""
+    for action in range(len(CHOICES)):
+        mask = beside.reset(seed=1)[1]["action_mask"]
+        neutral = NUMBER[CHOICES[action][0], "neutral"]
+        order = [action, neutral, *range(action, len(CHOICES)), *range(len(CHOICES))]
+        taken.reset(seed=1)
+        expected = taken.step(next(other for other in order if mask[other]))[4]["reply"]
+        assert beside.step(action)[4]["reply"] == expected != ""
 
 
 def test_observations_tell_nothing_hidden():
@@ -141,7 +146,7 @@ def test_misuse():
     env.reset(seed=0)
     with pytest.raises(gym.error.InvalidAction, match=str(len(CHOICES) - 1)):
         env.step(len(CHOICES))
-    with pytest.raises(ValueError, match="spread"):
+    with pytest.raises(ValueError, match="next"):
         CustomerServiceActsEnv(inadmissible="ignore")
     with pytest.raises(TypeError, match="intents"):
         CustomerServiceActsEnv(intent="status")

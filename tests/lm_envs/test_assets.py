@@ -150,6 +150,8 @@ def test_an_unreachable_index_is_one_clear_error(index, use, cache, monkeypatch)
     with pytest.raises(assets.AssetError, match=r"could not fetch toy_data 1.0 .*satisfies the requirement.*PIP_FIND_LINKS") as caught:
         assets.fetch("toy")
     assert "\n" not in str(caught.value) and left_in(cache) == []
+    with pytest.raises(assets.AssetError, match=r"could not fetch toy_data 1.0 .*`python -m lm_envs assets fetch toy` fetches it"):
+        assets.path("toy")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")

@@ -15,7 +15,7 @@ import csv
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,6 +126,22 @@ def read_split(
     ordered = sorted(items, key=lambda name: hashlib.sha256(name.encode("utf-8")).digest())
     tests = set(ordered[: math.ceil(TEST_SHARE * len(ordered))])
     return tuple(item for name, item in items.items() if (name in tests) == (split == "test"))
+
+
+def is_named(argument: str, source: Any, names: Collection[str], columns: Mapping[str, str] | None) -> bool:
+    """Whether a source is one of the family's own, which have names, and not a user's.
+
+    Raises:
+        ValueError: for a text that is neither a name nor the path of a file that can be read, and for ``columns`` with a name.
+    """
+    if not isinstance(source, str) or Path(source).suffix.lower() in _READERS:
+        return False
+    if source not in names:
+        listed = ", ".join(map(repr, names))
+        raise ValueError(f"{argument} must be one of {listed}, a list, a data set or the path of a .csv or .jsonl file; got {source!r}")
+    if columns:
+        raise ValueError(f"columns are for data of your own, not for {argument}={source!r}")
+    return True
 
 
 def shown(value: Any) -> str:

@@ -8,6 +8,7 @@ Environments take one, or its registered name, as ``gym.make(..., reward=…)``.
 from lm_envs.rewards.base import Composite, Shared
 from lm_envs.rewards.classifier import HFClassifier
 from lm_envs.rewards.clip import Clip
+from lm_envs.rewards.fluency import Fluency
 from lm_envs.rewards.function import Function
 from lm_envs.rewards.gate import Gate
 from lm_envs.rewards.length import Length
@@ -21,6 +22,7 @@ from lm_envs.rewards.weighted_sum import WeightedSum
 __all__ = [
     "Clip",
     "Composite",
+    "Fluency",
     "Function",
     "Gate",
     "HFClassifier",

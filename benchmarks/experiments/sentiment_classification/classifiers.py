@@ -93,11 +93,11 @@ def _tf_idf_rows(texts: Sequence[str], columns: Mapping[str, int], rarity: npt.N
     return sparse.csr_matrix((values, indices, ends), shape=(len(texts), len(columns)))
 
 
-def _embedded(texts: Sequence[str]) -> sparse.csr_matrix:
+def _embedded(texts: Sequence[str]) -> npt.NDArray[np.float32]:
     """Embeddings, ``(len(texts), 384)``; each text is read once."""
     new = [text for text in dict.fromkeys(texts) if text not in _read]
     _read.update(zip(new, embeddings.embed(new), strict=True))
-    return sparse.csr_matrix(np.stack([_read[text] for text in texts]))
+    return np.stack([_read[text] for text in texts])
 
 
 _read: dict[str, npt.NDArray[np.float32]] = {}

@@ -9,13 +9,14 @@ import numpy.typing as npt
 from scipy import optimize, sparse, special
 
 Labels = npt.NDArray[np.int64]
+Rows = sparse.csr_matrix | npt.NDArray[np.float32]
 
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 _ITERATIONS = 200
 _VALIDATED = 5  # one text in so many chooses the penalty
 
 
-def fit_by_validation(rows: sparse.csr_matrix, labels: Labels) -> Callable[[sparse.csr_matrix], Labels]:
+def fit_by_validation(rows: Rows, labels: Labels) -> Callable[[Rows], Labels]:
     """Fit with the penalty of `PENALTIES` that gives the best balanced accuracy on a fifth, then on all.
 
     Args:
@@ -33,7 +34,7 @@ def fit_by_validation(rows: sparse.csr_matrix, labels: Labels) -> Callable[[spar
     return fit(rows, labels, best)
 
 
-def fit(rows: sparse.csr_matrix, labels: Labels, penalty: float) -> Callable[[sparse.csr_matrix], Labels]:
+def fit(rows: Rows, labels: Labels, penalty: float) -> Callable[[Rows], Labels]:
     """Minimise the mean negative log-likelihood, in which each label weighs as much, plus ``penalty / 2 * |weights|²``."""
     known, positions = np.unique(labels, return_inverse=True)
     weights = 1 / (np.bincount(positions)[positions] * len(known))  # (n,), sums to 1

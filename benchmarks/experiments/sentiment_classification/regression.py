@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import optimize, sparse, special
 
 Labels = npt.NDArray[np.int64]
-Rows = sparse.csr_matrix | npt.NDArray[np.float32]
+Rows: TypeAlias = "sparse.csr_matrix | npt.NDArray[np.float32]"
 
 PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 _ITERATIONS = 200

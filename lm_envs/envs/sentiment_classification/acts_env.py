@@ -51,7 +51,8 @@ class SentimentClassificationActsEnv(gym.Env[Observation, np.int64]):
     ``scenario``, ``rewards`` and ``metrics`` as at the text level, and ``action_mask``.
 
     ## Scores
-    Those of the text level: the expert 1, any fixed or random choice of labels 0 in the mean. `docs/sentiment.md` has those of learners.
+    Those of the text level: the expert 1, any fixed or random choice of labels 0 in the mean. `docs/sentiment.md` has those of linear
+    classifiers on both kinds of text vectors.
 
     ## Arguments
     - ``features``: ``"words"`` (default; needs nothing) or ``"minilm"`` (needs torch, and the ``minilm`` asset, fetched when first used).

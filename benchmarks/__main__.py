@@ -1,4 +1,7 @@
-"""Command line of the experiments: ``python -m benchmarks demo``, ``service``, ``speed``, ``versus-trl``, ``sentiment-judge``."""
+"""Command line of the experiments, ``python -m benchmarks``.
+
+``demo``, ``service``, ``speed``, ``versus-trl``, ``sentiment-judge``, ``sentiment-classification``.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from rich.console import Console
 from lm_envs.extras import explained
 
 SERVICE_ARMS = ("ordinary", "adversaries", "last message")
+SENTIMENT_CLASSIFIERS = ("majority", "vader", "judge", "tf-idf", "minilm")
 SPEED_PARTS = ("engine", "scaling", "profile", "trpo", "environments", "rewards", "smollm2")
 
 
@@ -35,6 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     judge = commands.add_parser("sentiment-judge", help="how well the sentiment family's ground truth agrees with people")
     judge.add_argument("--out", type=Path, help="file for the results, as JSON")
     judge.set_defaults(run=_sentiment_judge)
+    classes = commands.add_parser("sentiment-classification", help="classifiers on human-rated texts by domain, and how they transfer")
+    classes.add_argument(
+        "--out", type=Path, default=Path("runs/sentiment-classification"), help="folder for results (default: %(default)s)"
+    )
+    classes.add_argument("--data", choices=("hutto", "bundled"), default="hutto", help="the environment's (default: %(default)s)")
+    classes.add_argument("--labels", type=int, choices=(2, 3), default=3, help="how many (default: %(default)s)")
+    classes.add_argument("--episodes", type=_positive, default=2000, help="test episodes of each domain (default: %(default)s)")
+    classes.add_argument(
+        "--classifiers", nargs="+", choices=SENTIMENT_CLASSIFIERS, default=list(SENTIMENT_CLASSIFIERS), help="default: all"
+    )
+    classes.set_defaults(run=_sentiment_classification)
     versus = commands.add_parser("versus-trl", help="time to mean VADER 0.9 with SmolLM2-135M, beside TRL's GRPO")
     versus.add_argument("--out", type=Path, default=Path("runs/versus-trl"), help="folder for results (default: %(default)s)")
     versus.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -167,6 +182,36 @@ def _sentiment_judge(arguments: argparse.Namespace) -> int:
     Console().print(sentiment_judge.table(results))
     if arguments.out:
         arguments.out.write_text(json.dumps({"vaderSentiment": version("vaderSentiment"), "results": results}, indent=1) + "\n")
+    return 0
+
+
+def _sentiment_classification(arguments: argparse.Namespace) -> int:
+    from benchmarks.experiments.sentiment_classification import analysis, sweep
+    from benchmarks.machine import machine
+    from lm_envs.assets import AssetError
+
+    console = Console()
+    study = sweep.Study(arguments.data, arguments.labels, arguments.episodes, tuple(dict.fromkeys(arguments.classifiers)))
+    began = time.perf_counter()
+    try:
+        results = sweep.run(study, lambda line: console.print(line, highlight=False))
+    except AssetError as error:
+        print(f"python -m benchmarks sentiment-classification: {error}", file=sys.stderr)
+        return 1
+    for table in analysis.tables(results, study):
+        console.print(table)
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "table.md").write_text(analysis.markdown(results), encoding="utf-8")
+    analysis.plot(results, study, out / "classification.png")
+    summary = {
+        "study": asdict(study),
+        "machine": machine(),
+        "seconds": time.perf_counter() - began,
+        "results": analysis.plain(results),
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, classification.png", highlight=False)
     return 0
 
 

@@ -136,7 +136,7 @@ def _list(options: argparse.Namespace) -> int:
         choices = f"{_NAMESPACE}{name}Acts-v0"
         table.add_row(f"{_NAMESPACE}{name}Tokens-v0", "the same, one token at a time", end_section=choices not in gym.registry)
         if choices in gym.registry:
-            table.add_row(choices, "the same as a choice of dialogue acts", end_section=True)
+            table.add_row(choices, "the same as a choice of acts", end_section=True)
     Console().print(table)
     return 0
 

@@ -205,6 +205,11 @@ class TextEnv(gym.Env[Messages, str], ABC):
             return None
         return transcript(self._messages, self._scores, metrics=self._metrics if self._over else None)
 
+    @property
+    def shared(self) -> Mapping[str, Any]:
+        """Keyword arguments with which the other rows of a batch use what this one has loaded; a family adds its own."""
+        return {"reward": self.reward_model}
+
     def so_far(self, reply: str) -> Exchange:
         """What a reward model would judge of a reply in progress: the conversation with it, and nothing that follows from it."""
         return Exchange(

@@ -70,5 +70,5 @@ def token_vector(
 def _rows(text_env: str, num_envs: int, kwargs: dict[str, Any]) -> list[TextEnv]:
     count = at_least("num_envs", num_envs, 1)
     first = text(text_env, **kwargs)
-    # One reward model for all rows: it is loaded once, and one call judges every reply that ends in a step.
-    return [first, *(text(text_env, **{**kwargs, "reward": first.reward_model}) for _ in range(count - 1))]
+    # What is large is loaded once. With one reward model for all rows, one call judges every reply that ends in a step.
+    return [first, *(text(text_env, **{**kwargs, **first.shared}) for _ in range(count - 1))]

@@ -10,6 +10,7 @@ FAMILIES = {
     "CustomerService": "lm_envs.envs.customer_service:CustomerServiceEnv",
     "TwentyQuestions": "lm_envs.envs.twenty_questions:TwentyQuestionsEnv",
     "Negotiation": "lm_envs.envs.negotiation:NegotiationEnv",
+    "SentimentClassification": "lm_envs.envs.sentiment_classification:SentimentClassificationEnv",
 }
 # Tokens of a context and of a reply; with the bundled tokenizer the experts never fill them.
 LIMITS = {
@@ -18,11 +19,12 @@ LIMITS = {
     "CustomerService": {"max_length": 1536, "max_reply_tokens": 64},
     "TwentyQuestions": {"max_length": 1024, "max_reply_tokens": 32},
     "Negotiation": {"max_length": 1024, "max_reply_tokens": 32},
+    "SentimentClassification": {"max_length": 512, "max_reply_tokens": 8},
 }
 
 
 def register_all() -> None:
-    """Register a text id and a token id for each family, single and batched, and the choice level of the one that has it."""
+    """Register a text id and a token id for each family, single and batched, and the choice level of those that have it."""
     for name, text_env in FAMILIES.items():
         register(
             id=f"lm_envs/{name}-v0",
@@ -39,4 +41,8 @@ def register_all() -> None:
     register(
         id="lm_envs/CustomerServiceActs-v0",
         entry_point="lm_envs.envs.customer_service.acts_env:CustomerServiceActsEnv",
+    )
+    register(
+        id="lm_envs/SentimentClassificationActs-v0",
+        entry_point="lm_envs.envs.sentiment_classification.acts_env:SentimentClassificationActsEnv",
     )

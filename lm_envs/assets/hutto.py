@@ -32,6 +32,11 @@ class RatedText(NamedTuple):
     text: str
     rating: float
 
+    @property
+    def source(self) -> str:
+        """Tells reviews and articles apart: snippets of one have the same."""
+        return f"{self.domain}-{self.id.split('_')[0]}"
+
 
 def make(unpacked: Path, folder: Path) -> None:
     """The four files of ratings, their readme and the package's licence, in one folder."""

@@ -8,6 +8,7 @@ Environments take one, or its registered name, as ``gym.make(..., reward=…)``.
 from lm_envs.rewards.base import Composite, Shared
 from lm_envs.rewards.classifier import HFClassifier
 from lm_envs.rewards.clip import Clip
+from lm_envs.rewards.fluency import Fluency
 from lm_envs.rewards.function import Function
 from lm_envs.rewards.gate import Gate
 from lm_envs.rewards.length import Length
@@ -21,6 +22,7 @@ from lm_envs.rewards.weighted_sum import WeightedSum
 __all__ = [
     "Clip",
     "Composite",
+    "Fluency",
     "Function",
     "Gate",
     "HFClassifier",
@@ -42,6 +44,7 @@ register("vader", VaderSentiment)
 register("length", Length)
 register("repetition", Repetition)
 register("customer_service", "lm_envs.envs.customer_service.scoring:reward")
+register("sentiment_classification", "lm_envs.envs.sentiment_classification.scoring:reward")
 register("dialogue", "lm_envs.envs.dialogue.scoring:reward")
 register("twenty_questions", "lm_envs.envs.twenty_questions.scoring:reward")
 register("negotiation", "lm_envs.envs.negotiation.scoring:reward")

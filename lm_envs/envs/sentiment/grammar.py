@@ -15,6 +15,7 @@ import numpy as np
 
 POLARITIES = ("pos", "neg", "neu")
 MAX_WORDS = 17
+ANYTHING = "any"  # the domain of words that fit openings of any other
 
 # How a continuation goes on from each form of opening: what comes first, the form of "be", the pronoun.
 FORMS = {
@@ -35,7 +36,7 @@ def continuation(domain: str, form: str, polarity: str, rng: np.random.Generator
     """Write a continuation of 2 to 17 words.
 
     Args:
-        domain: one of the keys of :func:`grammar`.
+        domain: one of the keys of :func:`grammar`; for another, words that fit anything.
         form: how the opening ends, a key of :data:`FORMS`.
         polarity: ``"pos"``, ``"neg"``, ``"neu"`` or ``"mixed"`` (says one thing, but means the other).
         rng: where the choices come from.
@@ -48,7 +49,7 @@ def continuation(domain: str, form: str, polarity: str, rng: np.random.Generator
 
 def _write(domain: str, form: str, polarity: str, rng: np.random.Generator, plain: bool) -> str:
     start, be, it = FORMS[form]
-    words = grammar()[domain]
+    words = grammar().get(domain) or grammar()[ANYTHING]
     if polarity == "mixed":
         first = ("pos", "neg")[int(rng.integers(2))]
         pattern = f"{{{first}.predicate}}, but {{{_OPPOSITE[first]}.clause}}."

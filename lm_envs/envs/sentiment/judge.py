@@ -89,13 +89,18 @@ def judge(text: str) -> Judgement:
 
 def repetition(text: str, before: str = "") -> float:
     """Share of the bigrams of ``text`` that occur earlier in it or in ``before``, in [0, 1]; 0 when it has fewer than two words."""
-    words = _words(text)
+    words = words_of(text)
     seen = set(_bigrams(before))
     repeated = 0
     for bigram in pairwise(words):
         repeated += bigram in seen
         seen.add(bigram)
     return repeated / (len(words) - 1) if len(words) > 1 else 0.0
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case, emoticons among them, without punctuation."""
+    return [token for token in _tokens(text) if token not in _STOPS and token != ","]
 
 
 @cache
@@ -133,13 +138,9 @@ def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text.lower().replace("\u2019", "'"))
 
 
-def _words(text: str) -> list[str]:
-    return [token for token in _tokens(text) if token not in _STOPS and token != ","]
-
-
 @lru_cache(maxsize=1024)
 def _bigrams(text: str) -> frozenset[tuple[str, str]]:
-    return frozenset(pairwise(_words(text)))
+    return frozenset(pairwise(words_of(text)))
 
 
 def _sentences(text: str) -> Iterator[list[str]]:

@@ -1,19 +1,30 @@
-"""Where openings come from: the bundled file, or first halves of real reviews."""
+"""Where openings come from: the bundled file, first halves of texts that people rated, or a user's own."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+from lm_envs.core import one_of
 from lm_envs.envs.sentiment.grammar import FORMS, grammar
 from lm_envs.types import SPLITS, Split
+from lm_envs.user_data import TEST_SHARE, is_named, read_split
 
-_REVIEWS = ("film", "product")
-_REVIEW_WORDS = range(8, 41)
-_TEST_SHARE = 0.2
+_WORDS = range(8, 41)  # of a text whose first half is an opening
+_ENDS = (".", "!", "?")
+
+
+class _InDomain(Protocol):
+    @property
+    def domain(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_InDomain)
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,7 @@ class Prompt:
     Attributes:
         id: tells prompts apart; the same in every run.
         text: what the agent reads.
-        domain: what it is about, a key of the grammar.
+        domain: what it is about; may be empty in a user's data.
         form: how it ends, a key of ``FORMS``.
     """
 
@@ -31,6 +42,25 @@ class Prompt:
     text: str
     domain: str
     form: str
+
+
+def load(prompts: Any, split: Split, columns: Mapping[str, str] | None = None) -> tuple[Prompt, ...]:
+    """Openings by the name of their source, or a user's own; a tuple of `Prompt` as it is.
+
+    Args:
+        prompts: ``"bundled"``, ``"hutto"``, or as for :func:`own`.
+        split: which of its splits.
+        columns: as for :func:`own`.
+
+    Raises:
+        ValueError: for an unknown name, and for ``columns`` with a known one.
+        AssetError: when ``"hutto"`` can't be had.
+        DataError: when a user's own can't be used.
+    """
+    if isinstance(prompts, tuple) and prompts and all(isinstance(prompt, Prompt) for prompt in prompts):
+        return prompts
+    named = {"bundled": bundled, "hutto": hutto}
+    return named[prompts](split) if is_named("prompts", prompts, named, columns) else own(prompts, split, columns)
 
 
 @cache
@@ -60,22 +90,58 @@ def bundled(split: Split) -> tuple[Prompt, ...]:
 
 @cache
 def hutto(split: Split) -> tuple[Prompt, ...]:
-    """First halves of film and product reviews of 8 to 40 words; a review is in one split, by a hash of its id.
+    """First halves of the rated texts of 8 to 40 words: film and product reviews, news, tweets.
+
+    A review or an article is in one split, by a checksum of its id; an opening that is in both all the same is left to "test".
 
     Raises:
         lm_envs.assets.AssetError: when the data can't be had.
     """
     from lm_envs import assets  # here, because the bundled prompts need none
 
-    prompts = []
+    prompts: dict[str, list[Prompt]] = {name: [] for name in SPLITS}
     for rated in assets.hutto_texts():
         words = rated.text.split()
-        review = f"{rated.domain}-{rated.id.split('_')[0]}"
-        if rated.domain in _REVIEWS and len(words) in _REVIEW_WORDS and _split(review) == split:
-            prompts.append(Prompt(f"hutto-{rated.domain}-{rated.id}", " ".join(words[: len(words) // 2]), rated.domain, "cut"))
-    return tuple(prompts)
+        if len(words) in _WORDS:
+            opening = " ".join(words[: len(words) // 2])
+            prompts[split_of(rated.source)].append(Prompt(f"hutto-{rated.domain}-{rated.id}", opening, rated.domain, "cut"))
+    tests = {prompt.text for prompt in prompts["test"]}
+    return tuple(prompt for prompt in prompts[split] if split == "test" or prompt.text not in tests)
 
 
-def _split(key: str) -> Split:
+def own(source: Any, split: Split, columns: Mapping[str, str] | None = None) -> tuple[Prompt, ...]:
+    """A user's openings: rows with the column ``"text"`` and perhaps ``"domain"``, as :func:`lm_envs.user_data.read_split` takes them.
+
+    Raises:
+        lm_envs.user_data.DataError: when they can't be used; the message says which row and why.
+    """
+    return read_split(source, split, _own, lambda prompt: prompt.text, required=("text",), optional=("domain",), names=columns)
+
+
+def of_domain(items: tuple[Item, ...], domain: str | Sequence[str] | None) -> tuple[Item, ...]:
+    """Those of one or several domains; all for ``None``.
+
+    Raises:
+        ValueError: for a domain that no item has; the message names those there are.
+    """
+    if domain is None:
+        return items
+    known = sorted({item.domain for item in items} - {""})
+    if not known:
+        raise ValueError(f"domain={domain!r}: the data tell no domains apart; a column 'domain' would")
+    wanted = [one_of("domain", each, known) for each in ((domain,) if isinstance(domain, str) else domain)]
+    if not wanted:
+        raise ValueError(f"domain must name at least one of {', '.join(map(repr, known))}")
+    return tuple(item for item in items if item.domain in wanted)
+
+
+def split_of(key: str) -> Split:
+    """The split of what has this id, by a checksum: one in five is for testing."""
     share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
-    return "test" if share < _TEST_SHARE else "train"
+    return "test" if share < TEST_SHARE else "train"
+
+
+def _own(values: dict[str, str]) -> Prompt:
+    text = values["text"]
+    checksum = hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+    return Prompt(f"own-{checksum}", text, values["domain"], "sentence" if text.endswith(_ENDS) else "cut")

@@ -1,6 +1,7 @@
 import re
 from collections import Counter
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -8,9 +9,11 @@ from lm_envs import assets, rewards
 from lm_envs.assets.hutto import RatedText
 from lm_envs.envs.sentiment import SentimentEnv, grammar, prompts
 from lm_envs.envs.sentiment import judge as judging
+from lm_envs.envs.sentiment.diversity import distinct
 from lm_envs.envs.sentiment.grammar import FORMS, MAX_WORDS, continuation
 from lm_envs.envs.sentiment.judge import CLEAR, judge, repetition, word_list
 from lm_envs.testing import check_text_env, check_vector
+from lm_envs.user_data import DataError
 
 
 def vader(text, target="positive"):
@@ -91,6 +94,16 @@ def test_repetition_counts_bigrams_said_before():
     assert repetition("good") == 0
 
 
+def test_distinct_counts_different_ngrams_over_all_texts():
+    assert distinct(["good good film"], 1) == 2 / 3
+    assert distinct(["good good film"], 2) == 1
+    assert distinct(["The film!", "the FILM."], 1) == 0.5
+    assert distinct(["the film", "film the"], 2) == 1  # no pair across two texts
+    assert distinct([], 1) == distinct(["one"], 2) == distinct([""], 1) == 0
+    with pytest.raises(ValueError, match="at least 1"):
+        distinct(["x"], 0)
+
+
 def test_judge_file_is_its_own_and_checked(monkeypatch):
     words = word_list()
     assert len(words.valences) > 1000
@@ -111,7 +124,7 @@ def test_bundled_prompts_are_neutral_disjoint_and_short():
     train, test = prompts.bundled("train"), prompts.bundled("test")
     assert len(train) == 110 and len(test) == 70
     assert not {p.text for p in train} & {p.text for p in test}
-    assert {p.domain for p in train} == {p.domain for p in test} == set(grammar.grammar())
+    assert {p.domain for p in train} == {p.domain for p in test} == set(grammar.grammar()) - {grammar.ANYTHING}
     for prompt in (*train, *test):
         assert judge(prompt.text).score == 0, prompt
         assert vader(prompt.text) == 0, prompt
@@ -144,7 +157,7 @@ def test_prompt_of_few_words_fits_a_small_context():
 def reviews(monkeypatch):
     texts = tuple(
         RatedText(domain, f"{review}_{part}", " ".join(f"{domain}{review}w{n}" for n in range(length)), 0.0)
-        for domain in ("film", "product", "tweets", "news")
+        for domain in DOMAINS
         for review in range(40)
         for part, length in ((1, 9), (2, 20), (3, 5), (4, 60))
     )
@@ -154,16 +167,19 @@ def reviews(monkeypatch):
     prompts.hutto.cache_clear()
 
 
-def test_hutto_prompts_are_first_halves_of_reviews_split_by_review(reviews):
+DOMAINS = ("film", "product", "tweets", "news")
+
+
+def test_hutto_prompts_are_first_halves_of_texts_split_by_review(reviews):
     train, test = prompts.hutto("train"), prompts.hutto("test")
     whole = {text.text for text in reviews}
+    assert {prompt.domain for prompt in train} == {prompt.domain for prompt in test} == set(DOMAINS)
     for prompt in (*train, *test):
-        assert prompt.domain in ("film", "product")
         assert any(text.startswith(prompt.text + " ") for text in whole)
         assert len(prompt.text.split()) in (4, 10)
     sources = [{prompt.id.rsplit("_", 1)[0] for prompt in part} for part in (train, test)]
     assert not sources[0] & sources[1]
-    assert len(train) + len(test) == 2 * 40 * 2
+    assert len(train) + len(test) == 4 * 40 * 2
     assert 0.1 < len(test) / (len(train) + len(test)) < 0.35
 
 
@@ -173,6 +189,81 @@ def test_hutto_episode(reviews):
     assert messages[1]["content"] in {prompt.text for prompt in prompts.hutto("test")}
     *_, info = env.step(env.expert_reply())
     assert info["metrics"]["success"] == 1
+
+
+def test_an_opening_in_both_splits_is_for_testing(monkeypatch):
+    words = "the same nine words in every one of them"
+    texts = tuple(RatedText("news", f"{article}_1", words, 0.0) for article in range(40))
+    monkeypatch.setattr(assets, "hutto_texts", lambda: texts)
+    prompts.hutto.cache_clear()
+    assert not prompts.hutto("train") and prompts.hutto("test")
+    prompts.hutto.cache_clear()
+
+
+@pytest.mark.parametrize("domain", [*DOMAINS, ("tweets", "news")])
+def test_hutto_prompts_by_domain(reviews, domain):
+    env = SentimentEnv(prompts="hutto", domain=domain, target="positive")
+    for seed in range(20):
+        _, info = env.reset(seed=seed)
+        assert info["scenario"].split("-")[1] in domain
+        assert env.step(env.expert_reply())[4]["metrics"]["success"] == 1
+
+
+def test_bundled_prompts_by_domain():
+    texts = {prompt.text for prompt in prompts.bundled("test") if prompt.domain == "hotel"}
+    env = SentimentEnv(domain="hotel", split="test")
+    assert {env.reset(seed=seed)[0][1]["content"] for seed in range(80)} == texts
+    with pytest.raises(ValueError, match="domain must be one of 'book', .*'service'; got 'moon'"):
+        SentimentEnv(domain="moon")
+    with pytest.raises(ValueError, match="domain must name at least one"):
+        SentimentEnv(domain=[])
+
+
+# A user's own prompts.
+
+
+def test_own_prompts_are_used_and_split(tmp_path):
+    texts = [f"The {thing} that we saw" for thing in "sun moon sea lake hill road tree".split()] + ["I saw it."]
+    path = tmp_path / "mine.csv"
+    path.write_text("sentence,domain\n" + "".join(f"{text},{'sky' if n < 4 else 'earth'}\n" for n, text in enumerate(texts)))
+    for arguments in ({"prompts": texts}, {"prompts": str(path), "columns": {"text": "sentence"}}):
+        seen = {}
+        for split in ("train", "test"):
+            env = SentimentEnv(split=split, target="negative", **arguments)
+            seen[split] = {env.reset(seed=seed)[0][1]["content"] for seed in range(60)}
+            assert env.step(env.expert_reply())[4]["metrics"]["success"] == 1
+        assert seen["train"] | seen["test"] == set(texts) and not seen["train"] & seen["test"]
+    env = SentimentEnv(prompts=path, columns={"text": "sentence"}, domain="earth")
+    assert {env.reset(seed=seed)[0][1]["content"] for seed in range(60)} <= set(texts[4:])
+    with pytest.raises(ValueError, match="the data tell no domains apart"):
+        SentimentEnv(prompts=texts, domain="earth")
+
+
+def test_own_prompts_keep_every_invariant():
+    texts = [f"Number {n} was" for n in range(50)]
+
+    def make(**kwargs):
+        return SentimentEnv(prompts=texts, **kwargs)
+
+    check_text_env(make)
+    check_vector(make)
+
+
+def test_a_batch_reads_own_prompts_once(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(f'{{"opening": "Number {n}"}}\n' for n in range(10)))
+    envs = gym.make_vec("lm_envs/Sentiment-v0", num_envs=3, prompts=str(path), columns={"text": "opening"}, domain=None)
+    first, *others = envs.unwrapped.envs
+    assert all(env._prompts is first._prompts for env in others)
+
+
+def test_wrong_prompts_are_refused_by_line(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text\nfine\n \n")
+    with pytest.raises(DataError, match=r"mine.csv: 1 of 2 rows can't be used\n  line 3: text is empty"):
+        SentimentEnv(prompts=path)
+    with pytest.raises(ValueError, match="columns are for data of your own"):
+        SentimentEnv(columns={"text": "x"})
 
 
 def test_hutto_raises_when_it_cannot_be_had(monkeypatch):
@@ -193,7 +284,8 @@ def test_real_hutto_prompts():
         train, test = prompts.hutto("train"), prompts.hutto("test")
     except assets.AssetError as error:
         pytest.skip(f"hutto can't be had: {error}")
-    assert len(train) > 9000 and len(test) > 2000
+    assert len(train) > 14_000 and len(test) > 3000
+    assert not {prompt.text for prompt in train} & {prompt.text for prompt in test}
     assert not {prompt.id for prompt in train} & {prompt.id for prompt in test}
 
 
@@ -214,7 +306,7 @@ def test_grammar_words_have_the_polarity_they_are_listed_under():
 @pytest.mark.parametrize("form", FORMS)
 def test_continuations_have_their_polarity(polarity, form):
     rng = np.random.default_rng(0)
-    for domain in grammar.grammar():
+    for domain in (*grammar.grammar(), "no such domain"):
         texts = [continuation(domain, form, polarity, rng) for _ in range(40)]
         scores = np.array([judge(text).score for text in texts])
         assert all("{" not in text and "<" not in text and len(text.split()) <= MAX_WORDS and text.endswith(".") for text in texts)
@@ -331,10 +423,10 @@ def test_several_turns_judge_the_whole():
 def test_unknown_choices_are_refused():
     with pytest.raises(ValueError, match="'positive', 'negative', 'both'"):
         SentimentEnv(target="neutral")
-    with pytest.raises(ValueError, match="'bundled', 'hutto'"):
+    with pytest.raises(ValueError, match="'bundled', 'hutto', a list, .*got 'imdb'"):
         SentimentEnv(prompts="imdb")
     with pytest.raises(TypeError, match="target"):
-        SentimentEnv(domain="film")
+        SentimentEnv(topic="film")
     with pytest.raises(ValueError, match="no options; got 'target'"):
         SentimentEnv().reset(options={"target": "positive"})
     assert CLEAR > 0

@@ -54,7 +54,7 @@ def test_duplicates_and_malformed_targets_are_refused():
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(ValueError, match=r"unknown reward model 'nope'; known: .*length, repetition, vader"):
+    with pytest.raises(ValueError, match=r"unknown reward model 'nope'; known: .*length, .*repetition, .*vader"):
         rewards.resolve("nope")
 
 

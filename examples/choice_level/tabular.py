@@ -40,7 +40,7 @@ class Args(Judging):
     """off policy or on policy"""
     seed: int = 1
     """seed of the learner and of its training episodes"""
-    total_timesteps: int = 300_000
+    total_timesteps: int = 500_000
     """environment steps to train for"""
     learning_rate: float = 0.2
     """how far a value moves to its target"""
@@ -50,7 +50,7 @@ class Args(Judging):
     """share of random acts at first"""
     end_epsilon: float = 0.02
     """share of random acts in the end"""
-    exploration_fraction: float = 0.6
+    exploration_fraction: float = 0.5
     """share of training over which epsilon falls"""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from lm_envs.rewards.base import Shared
+from lm_envs.rewards.hugging_face import HuggingFaceModel
 from lm_envs.rewards.numbers import finite
 from lm_envs.types import Exchange
 
@@ -19,7 +19,7 @@ _TEXTS: dict[str, Callable[[Exchange], Text]] = {
 }
 
 
-class HFClassifier(Shared):
+class HFClassifier(HuggingFaceModel):
     """A score by a sequence classifier, in one padded forward pass for each ``batch_size`` exchanges.
 
     With p the softmax over the labels' logits z (for a multi-label model, and for one with a single output, the sigmoid of
@@ -72,25 +72,14 @@ class HFClassifier(Shared):
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         name: str = "classifier",
     ) -> None:
-        self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        try:
-            import torch
-        except ImportError as error:
-            raise ImportError('HFClassifier needs torch: pip install "lm-envs[agents]"') from error
+        super().__init__(locals())
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         if not callable(text) and text not in _TEXTS:
             raise ValueError(f"text must be one of {', '.join(map(repr, _TEXTS))} or a function; got {text!r}")
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1; got {batch_size!r}")
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ValueError(f"dtype must be 'float32', 'bfloat16' or 'float16'; got {dtype!r}")
-        self.name = name
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.batch_size = batch_size
         self._text = text if callable(text) else _TEXTS[text]
         self._tokenizer = AutoTokenizer.from_pretrained(model)
-        self._model = AutoModelForSequenceClassification.from_pretrained(model, dtype=getattr(torch, dtype)).to(self.device).eval()
+        self._model = AutoModelForSequenceClassification.from_pretrained(model, dtype=self._dtype).to(self.device).eval()
         config = self._model.config
         self._read_output(config, label, output, values)
         self.max_length = max_length or min(512, self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", 512))
@@ -109,9 +98,6 @@ class HFClassifier(Shared):
         batches = [texts[start : start + self.batch_size] for start in range(0, len(texts), self.batch_size)]
         with torch.inference_mode():
             return torch.cat([self._scores(self._logits(batch)) for batch in batches]).cpu()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self._arguments,)
 
     def _logits(self, texts: list[Text]) -> Any:  # (len(texts), num_labels), float32
         first, second = ([t[0] for t in texts], [t[1] for t in texts]) if isinstance(texts[0], tuple) else (texts, None)
@@ -152,10 +138,6 @@ class HFClassifier(Shared):
             raise ValueError(f"reward model {self.name!r} needs a label; labels: {_listed(labels)}")
         else:
             self._label = 0 if label is None else _index(labels, label, self.name)
-
-
-def _load(arguments: dict[str, Any]) -> HFClassifier:
-    return HFClassifier(**arguments)
 
 
 def _index(labels: Mapping[int, str], label: str | int, name: str) -> int:

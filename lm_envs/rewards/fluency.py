@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lm_envs.rewards.base import Shared
+from lm_envs.rewards.hugging_face import HuggingFaceModel
 from lm_envs.rewards.numbers import finite
 from lm_envs.types import Exchange
 
@@ -21,7 +21,7 @@ _CONTEXTS: dict[str, Callable[[Exchange], str]] = {
 _CLINGING = tuple(" \n\t.,;:!?'’)")  # what a reply may begin with that needs no space before it
 
 
-class Fluency(Shared):
+class Fluency(HuggingFaceModel):
     """The mean log-probability of the reply's tokens under a causal LM, in running text after what it continues.
 
     ``reward = max(floor, 1/n · Σ log p(token_i | context, token_1 … token_{i-1}))``, in ``[floor, 0]``: minus the logarithm of the reply's
@@ -67,11 +67,7 @@ class Fluency(Shared):
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",
         name: str = "fluency",
     ) -> None:
-        self._arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        try:
-            import torch
-        except ImportError as error:
-            raise ImportError('Fluency needs torch: pip install "lm-envs[agents]"') from error
+        super().__init__(locals())
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         from lm_envs import assets
@@ -80,18 +76,13 @@ class Fluency(Shared):
             raise ValueError(f"context must be one of {', '.join(map(repr, _CONTEXTS))} or a function; got {context!r}")
         if finite("floor", floor) >= 0:
             raise ValueError(f"floor must be less than 0; got {floor!r}")
-        if max_length < 2 or batch_size < 1:
-            raise ValueError(f"max_length must be at least 2 and batch_size at least 1; got {max_length!r} and {batch_size!r}")
-        if dtype not in ("float32", "bfloat16", "float16"):
-            raise ValueError(f"dtype must be 'float32', 'bfloat16' or 'float16'; got {dtype!r}")
-        self.name = name
+        if max_length < 2:
+            raise ValueError(f"max_length must be at least 2; got {max_length!r}")
         self.floor = float(floor)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.batch_size = batch_size
         self._context = context if callable(context) else _CONTEXTS[context]
         folder = assets.path(str(model)) if str(model) in assets.MODELS else model
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype).eval()
         self._model.to(self.device)
         self.max_length = min(max_length, getattr(self._model.config, "max_position_embeddings", None) or max_length)
         start = self._tokenizer.bos_token_id if self._tokenizer.bos_token_id is not None else self._tokenizer.eos_token_id
@@ -104,9 +95,6 @@ class Fluency(Shared):
     def perplexities(self, exchanges: Sequence[Exchange]) -> np.ndarray:
         """The replies' perplexities, ``(len(exchanges),)``, each at least 1; ``inf`` for an empty reply."""
         return np.exp(-np.array(self._means(exchanges), dtype=np.float64))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _load, (self._arguments,)
 
     def _means(self, exchanges: Sequence[Exchange]) -> list[float]:
         """Mean log-probabilities, -inf for replies without tokens."""
@@ -154,7 +142,3 @@ class Fluency(Shared):
             picked = some.gather(1, ids[row, first:last, None])[:, 0] - some.logsumexp(1)
             means.append(float(picked.mean()) if last > first else -np.inf)
         return means
-
-
-def _load(arguments: dict[str, Any]) -> Fluency:
-    return Fluency(**arguments)

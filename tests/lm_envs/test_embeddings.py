@@ -2,15 +2,14 @@ import numpy as np
 import pytest
 
 from lm_envs import assets, embeddings
+from tests.lm_envs.fetched import skipped_without
 
 
 @pytest.fixture
 def embed():
     pytest.importorskip("torch")
-    try:
+    with skipped_without("minilm"):
         assets.path("minilm")
-    except assets.AssetError as error:
-        pytest.skip(f"minilm can't be had: {error}")
     return embeddings.embed
 
 

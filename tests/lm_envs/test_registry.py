@@ -10,6 +10,7 @@ from lm_envs.registration import FAMILIES
 from lm_envs.rewards import RewardModelError
 from lm_envs.testing import check_text_env, check_token_env, check_vector
 from lm_envs.tokens import TokenEnv, load_tokenizer
+from tests.lm_envs.fetched import skipped_without
 from tests.lm_envs.toys import CountingReward, byte_level
 
 TEXT_IDS = [f"lm_envs/{name}-v0" for name in FAMILIES]
@@ -17,10 +18,8 @@ TOKEN_IDS = [f"lm_envs/{name}Tokens-v0" for name in FAMILIES]
 
 
 def smollm2():
-    try:
+    with skipped_without("smollm2-135m"):
         return load_tokenizer(str(assets.path("smollm2-135m")))
-    except assets.AssetError as error:
-        pytest.skip(f"smollm2-135m can't be had: {error}")
 
 
 def test_nothing_is_registered_but_these():

@@ -64,6 +64,7 @@ from functools import cache
 from importlib.resources import files
 
 from lm_envs.envs.customer_service.acts import AGENT_ACTS, FACTS, REASONS, Reading
+from lm_envs.envs.customer_service.shop import ORDER_STATUSES, TIERS
 
 SOURCES = ("hand", "template", "rewrite")
 LABELS = (*AGENT_ACTS, *(f"fact_{kind}" for kind in FACTS))
@@ -75,8 +76,8 @@ Item = tuple[str, str]
 _FIELDS = {"id", "text", "acts", "facts", "source"}
 _CLOSED = {
     "reason": REASONS,
-    "status": ("pending", "processed", "shipped", "delivered", "returned", "cancelled"),
-    "tier": ("standard", "silver", "gold"),
+    "status": ORDER_STATUSES,
+    "tier": TIERS,
     "stock": ("in", "out"),
 }
 

@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm_envs.envs.customer_service.acts import AGENT_ACTS, REASONS
+from lm_envs.envs.customer_service.shop import ORDER_STATUSES
 
-STATUSES = ("pending", "processed", "shipped", "delivered", "returned", "cancelled")
 LABELS = (
     *AGENT_ACTS,
     *(f"reason={reason}" for reason in REASONS),
-    *(f"status={status}" for status in STATUSES),
+    *(f"status={status}" for status in ORDER_STATUSES),
     "stock=in",
     "stock=out",
 )

@@ -15,10 +15,10 @@ from itertools import dropwhile
 from pathlib import Path
 
 from lm_envs.envs.dialogue.persona import Tone, topics
+from lm_envs.envs.english import spelled_out
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[.!?;\n]")
 _ENDS = frozenset(".!?;\n")
-_CONTRACTIONS = {"n't": "not", "'m": "am", "'s": "is", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 _SHORT = {"won't": "will not", "can't": "can not", "cannot": "can not", "favorite": "favourite", "im": "i am", "whats": "what is"}
 _LONGEST_WORD = 30
 _SHORTEST_QUESTION = 3  # words
@@ -74,7 +74,7 @@ def understand(text: str, *, about: str) -> Understood:
 
 def words(text: str) -> list[str]:
     """The words of a text, in lower case, contractions written out, without punctuation."""
-    return [word for word in _spell_out(text) if word not in _ENDS]
+    return [word for word in spelled_out(text, _WORD, _SHORT, _LONGEST_WORD) if word not in _ENDS]
 
 
 def repetition(reply: str, earlier: Sequence[str]) -> float:
@@ -159,20 +159,6 @@ def _starts(clause: Sequence[str]) -> bool:
     clause = list(dropwhile(lambda word: word in fillers, clause))
     rows = starters.get(clause[0], ()) if clause else ()
     return len(clause) > 2 and any(tuple(clause[: len(row)]) == row for row, _ in rows)
-
-
-def _spell_out(text: str) -> Iterator[str]:
-    for word in _WORD.findall(text.lower().replace("\u2019", "'")):
-        if word in _SHORT:
-            yield from _SHORT[word].split()
-            continue
-        for ending, written in _CONTRACTIONS.items():
-            if word.endswith(ending):
-                yield word[: -len(ending)]
-                yield written
-                break
-        else:
-            yield word[:_LONGEST_WORD]
 
 
 def _triples(said: Sequence[str]) -> list[tuple[str, ...]]:

@@ -42,10 +42,10 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
-def share(kind: Kind, strategy: Strategy) -> float:
-    """The agent's share of the zone of agreement."""
+def share(kind: Kind, strategy: Strategy, horizon: int = HORIZON) -> float:
+    """The agent's share of the zone of agreement, in a game of so many replies."""
     opponent, last = Opponent(kind), False
-    while len(opponent.demands) < HORIZON:
+    while len(opponent.demands) < horizon:
         demand = strategy(opponent, last)
         if demand is None:
             return opponent.offers[-1] / kind.gap

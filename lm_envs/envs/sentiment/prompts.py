@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,12 +19,14 @@ _WORDS = range(8, 41)  # of a text whose first half is an opening
 _ENDS = (".", "!", "?")
 
 
-class _InDomain(Protocol):
+class _TextOfDomain(Protocol):
+    @property
+    def text(self) -> str: ...
     @property
     def domain(self) -> str: ...
 
 
-Item = TypeVar("Item", bound=_InDomain)
+Item = TypeVar("Item", bound=_TextOfDomain)
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,13 @@ def hutto(split: Split) -> tuple[Prompt, ...]:
     """
     from lm_envs import assets  # here, because the bundled prompts need none
 
-    prompts: dict[str, list[Prompt]] = {name: [] for name in SPLITS}
+    openings = []
     for rated in assets.hutto_texts():
         words = rated.text.split()
         if len(words) in _WORDS:
             opening = " ".join(words[: len(words) // 2])
-            prompts[split_of(rated.source)].append(Prompt(f"hutto-{rated.domain}-{rated.id}", opening, rated.domain, "cut"))
-    tests = {prompt.text for prompt in prompts["test"]}
-    return tuple(prompt for prompt in prompts[split] if split == "test" or prompt.text not in tests)
+            openings.append((rated.source, Prompt(f"hutto-{rated.domain}-{rated.id}", opening, rated.domain, "cut")))
+    return by_source(openings, split)
 
 
 def own(source: Any, split: Split, columns: Mapping[str, str] | None = None) -> tuple[Prompt, ...]:
@@ -135,6 +136,15 @@ def of_domain(items: tuple[Item, ...], domain: str | Sequence[str] | None) -> tu
     return tuple(item for item in items if item.domain in wanted)
 
 
+def by_source(items: Iterable[tuple[str, Item]], split: Split) -> tuple[Item, ...]:
+    """Items of one split, all of a source's in the same; a text that is in both all the same is left to "test"."""
+    parts: dict[str, list[Item]] = {name: [] for name in SPLITS}
+    for source, item in items:
+        parts[split_of(source)].append(item)
+    tests = {item.text for item in parts["test"]}
+    return tuple(item for item in parts[split] if split == "test" or item.text not in tests)
+
+
 def split_of(key: str) -> Split:
     """The split of what has this id, by a checksum: one in five is for testing."""
     share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
@@ -143,5 +153,9 @@ def split_of(key: str) -> Split:
 
 def _own(values: dict[str, str]) -> Prompt:
     text = values["text"]
-    checksum = hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
-    return Prompt(f"own-{checksum}", text, values["domain"], "sentence" if text.endswith(_ENDS) else "cut")
+    return Prompt(f"own-{checksum(text)}", text, values["domain"], "sentence" if text.endswith(_ENDS) else "cut")
+
+
+def checksum(text: str) -> str:
+    """What tells texts apart in their ids."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]

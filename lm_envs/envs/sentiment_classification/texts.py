@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lm_envs.envs.sentiment.prompts import split_of
+from lm_envs.envs.sentiment.prompts import by_source, checksum
 from lm_envs.envs.sentiment_classification.labels import LABELS, known_label, of_rating
 from lm_envs.types import SPLITS, Split
 from lm_envs.user_data import is_named, read_split
@@ -78,7 +77,7 @@ def bundled(split: Split) -> tuple[LabelledText, ...]:
                     if text in seen:
                         raise ValueError(f"texts.json lists {text!r} twice")
                     seen.add(text)
-                    texts[name].append(LabelledText(f"bundled-{domain}-{_checksum(text)}", text, label, domain))
+                    texts[name].append(LabelledText(f"bundled-{domain}-{checksum(text)}", text, label, domain))
     return tuple(texts[split])
 
 
@@ -93,17 +92,12 @@ def hutto(split: Split) -> tuple[LabelledText, ...]:
     """
     from lm_envs import assets  # here, because the bundled texts need none
 
-    texts: dict[str, list[LabelledText]] = {name: [] for name in SPLITS}
-    for rated in assets.hutto_texts():
-        text = LabelledText(f"hutto-{rated.domain}-{rated.id}", rated.text, of_rating(rated.rating), rated.domain)
-        texts[split_of(rated.source)].append(text)
-    tests = {text.text for text in texts["test"]}
-    return tuple(text for text in texts[split] if split == "test" or text.text not in tests)
+    labelled = (
+        (rated.source, LabelledText(f"hutto-{rated.domain}-{rated.id}", rated.text, of_rating(rated.rating), rated.domain))
+        for rated in assets.hutto_texts()
+    )
+    return by_source(labelled, split)
 
 
 def _own(values: dict[str, str]) -> LabelledText:
-    return LabelledText(f"own-{_checksum(values['text'])}", values["text"], known_label(values["label"]), values["domain"])
-
-
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+    return LabelledText(f"own-{checksum(values['text'])}", values["text"], known_label(values["label"]), values["domain"])

@@ -15,12 +15,12 @@ from itertools import dropwhile
 from pathlib import Path
 from typing import Literal
 
+from lm_envs.envs.english import spelled_out
 from lm_envs.envs.twenty_questions.table import table
 
 LONGEST = 240  # characters that are read as one reply
 _MOST_STRANGE = 2  # words of a question that no phrase explains
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_CONTRACTIONS = {"n't": "not", "'m": "am", "'s": "is", "'re": "are", "'ve": "have", "'ll": "will", "'d": "would"}
 _SPELLINGS = {"can't": "can not", "cannot": "can not", "won't": "will not", "colours": "colour", "colored": "colour", "coloured": "colour"}
 _IRREGULAR = {
     "made": "make", "bigger": "big", "larger": "large", "taller": "tall", "smaller": "small", "shorter": "short", "cheaper": "cheap",
@@ -185,17 +185,7 @@ def phrases() -> Phrases:
 
 
 def _words(text: str) -> Iterator[str]:
-    for word in _WORD.findall(text.lower().replace("\u2019", "'")):
-        if word in _SPELLINGS:
-            yield from _SPELLINGS[word].split()
-            continue
-        for ending, written in _CONTRACTIONS.items():
-            if word.endswith(ending):
-                yield word[: -len(ending)]
-                yield written
-                break
-        else:
-            yield word
+    return spelled_out(text, _WORD, _SPELLINGS)
 
 
 def _stem(word: str) -> str:

@@ -1,4 +1,3 @@
-import re
 from collections import Counter
 
 import numpy as np
@@ -10,6 +9,7 @@ from lm_envs.envs.dialogue.persona import Persona, Saying
 from lm_envs.envs.dialogue.understanding import repetition, understand, words
 from lm_envs.testing import check_text_env, check_vector
 from lm_envs.types import SPLITS
+from tests.lm_envs.envs.documented import check_formula, check_metrics, check_signals
 
 
 def play(env, reply, seed):
@@ -311,19 +311,9 @@ def test_contract():
 
 
 def test_documented_metrics_and_signals_are_the_returned_ones():
-    info = DialogueEnv.__doc__.split("## Info")[1].split("## ")[0]
-    env = DialogueEnv()
-    _, opening = env.reset(seed=0)
-    assert Counter(re.findall(r"^ +- ``(\w+)``:", info, re.MULTILINE)) == Counter(opening["metrics"].keys())
-    reward = DialogueEnv.__doc__.split("## Reward")[1].split("## ")[0]
-    signals = env.advance("Hello.").signals
-    assert (
-        Counter(re.findall(r"^ +- ``(\w+)``:", reward, re.MULTILINE)) == Counter(signals.keys()) == Counter(scoring.reward.weights.keys())
-    )
-    for name, weight in scoring.reward.weights.items():
-        assert f"{abs(weight):g} {name}" in reward.replace("``", "")
-    for heading in ("Description", "Observation", "Action", "Reward", "Termination", "Truncation", "Arguments", "Version history"):
-        assert f"## {heading}\n" in DialogueEnv.__doc__
+    check_metrics(DialogueEnv)
+    check_signals(DialogueEnv, scoring.reward.weights)
+    check_formula(DialogueEnv, scoring.reward.weights)
 
 
 @pytest.mark.parametrize("split", SPLITS)

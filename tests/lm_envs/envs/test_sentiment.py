@@ -14,6 +14,8 @@ from lm_envs.envs.sentiment.grammar import FORMS, MAX_WORDS, continuation
 from lm_envs.envs.sentiment.judge import CLEAR, judge, repetition, word_list
 from lm_envs.testing import check_text_env, check_vector
 from lm_envs.user_data import DataError
+from tests.lm_envs.envs.documented import check_metrics
+from tests.lm_envs.fetched import skipped_without
 
 
 def vader(text, target="positive"):
@@ -280,10 +282,8 @@ def test_hutto_raises_when_it_cannot_be_had(monkeypatch):
 @pytest.mark.network
 def test_real_hutto_prompts():
     prompts.hutto.cache_clear()
-    try:
+    with skipped_without("hutto"):
         train, test = prompts.hutto("train"), prompts.hutto("test")
-    except assets.AssetError as error:
-        pytest.skip(f"hutto can't be had: {error}")
     assert len(train) > 14_000 and len(test) > 3000
     assert not {prompt.text for prompt in train} & {prompt.text for prompt in test}
     assert not {prompt.id for prompt in train} & {prompt.id for prompt in test}
@@ -344,12 +344,7 @@ def test_contract():
 
 
 def test_documented_metrics_are_the_returned_ones():
-    info = SentimentEnv.__doc__.split("## Info")[1].split("## ")[0]
-    documented = re.findall(r"^ +- ``(\w+)``:", info, re.MULTILINE)
-    _, opening = SentimentEnv().reset(seed=0)
-    assert Counter(documented) == Counter(opening["metrics"].keys())
-    for heading in ("Description", "Observation", "Action", "Reward", "Termination", "Truncation", "Arguments", "Version history"):
-        assert f"## {heading}\n" in SentimentEnv.__doc__
+    check_metrics(SentimentEnv)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from lm_envs import assets, rewards  # noqa: E402
 from lm_envs.rewards import Fluency, VaderSentiment, WeightedSum  # noqa: E402
+from tests.lm_envs.fetched import skipped_without  # noqa: E402
 from tests.lm_envs.rewards.exchanges import exchange  # noqa: E402
 
 REPLIES = ["was good.", "was lovely, and we would go there again.", ", which was fine", "x", "<|im_end|>🙂", " was good.\n"]
@@ -92,10 +93,8 @@ def test_without_torch_the_extra_is_named(monkeypatch):
 
 @pytest.mark.network
 def test_a_real_model_finds_english_more_fluent_than_its_words_shuffled():
-    try:
+    with skipped_without("smollm2-135m"):
         fluency = Fluency("smollm2-135m")
-    except assets.AssetError as error:
-        pytest.skip(f"smollm2-135m can't be had: {error}")
     batch = [
         exchange(reply, user="The movie we saw last night")
         for reply in ("was moving, and we enjoyed it.", "enjoyed moving, we was it and.")

@@ -12,6 +12,7 @@ from lm_envs.envs.negotiation.reading import read
 from lm_envs.envs.negotiation.speech import goods, personalities
 from lm_envs.types import SPLITS
 from lm_envs.validation import play, validate
+from tests.lm_envs.envs.documented import check_metrics, check_signals
 
 
 def made(kind=None, role="buyer", **kwargs):
@@ -155,17 +156,8 @@ def test_random_replies_are_of_every_kind():
 
 
 def test_documented_metrics_and_signals_are_the_returned_ones():
-    info = NegotiationEnv.__doc__.split("## Info")[1].split("## ")[0]
-    env = NegotiationEnv()
-    _, opening = env.reset(seed=0)
-    assert Counter(re.findall(r"^ +- ``(\w+)``:", info, re.MULTILINE)) == Counter(opening["metrics"].keys())
-    reward = NegotiationEnv.__doc__.split("## Reward")[1].split("## ")[0]
-    signals = env.advance("Hello.").signals
-    assert (
-        Counter(re.findall(r"^ +- ``(\w+)``:", reward, re.MULTILINE)) == Counter(signals.keys()) == Counter(scoring.reward.weights.keys())
-    )
-    for heading in ("Description", "Observation", "Action", "Reward", "Termination", "Truncation", "Arguments", "Version history"):
-        assert f"## {heading}\n" in NegotiationEnv.__doc__
+    check_metrics(NegotiationEnv)
+    check_signals(NegotiationEnv, scoring.reward.weights)
 
 
 @pytest.mark.parametrize("split", SPLITS)

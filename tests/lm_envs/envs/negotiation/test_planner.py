@@ -63,19 +63,10 @@ def test_playing_the_plan_gains_its_value(horizon):
     kinds = KINDS[::5]
     planner = Planner(horizon, kinds)
 
-    def gain(kind):
-        opponent, last = Opponent(kind), False
-        while len(opponent.demands) < horizon:
-            demand = planner.plan(opponent.offers, last, opponent.demands)[1]
-            if demand is None:
-                return opponent.offers[-1] / kind.gap
-            move = opponent.hear(demand)
-            if move.act != "offer":
-                return move.offer / kind.gap if move.act == "accept" else 0.0
-            last = move.last
-        return 0.0
+    def plan(opponent, last):
+        return planner.plan(opponent.offers, last, opponent.demands)[1]
 
-    assert sum(map(gain, kinds)) / len(kinds) == pytest.approx(planner.value())
+    assert sum(bounds.share(kind, plan, horizon) for kind in kinds) / len(kinds) == pytest.approx(planner.value())
 
 
 def test_the_true_kind_is_always_possible():

@@ -8,6 +8,7 @@ from gymnasium.utils.env_checker import check_env
 import lm_envs  # noqa: F401
 from lm_envs import assets
 from lm_envs.envs.sentiment_classification import features
+from tests.lm_envs.fetched import skipped_without
 
 ID = "lm_envs/SentimentClassificationActs-v0"
 
@@ -79,10 +80,8 @@ def test_vectors_by_words_tell_texts_apart_and_are_bounded():
 @pytest.mark.network
 def test_sentence_embeddings():
     pytest.importorskip("torch")
-    try:
+    with skipped_without("minilm"):
         assets.path("minilm")
-    except assets.AssetError as error:
-        pytest.skip(f"minilm can't be had: {error}")
     env = make(features="minilm", pieces=2)
     check_env(env, skip_render_check=True)
     observation, _ = env.reset(seed=0)

@@ -1,4 +1,3 @@
-import re
 from collections import Counter
 
 import gymnasium as gym
@@ -14,6 +13,8 @@ from lm_envs.envs.sentiment_classification.texts import DOMAINS, LabelledText
 from lm_envs.testing import check_text_env, check_vector
 from lm_envs.user_data import DataError
 from lm_envs.validation import play
+from tests.lm_envs.envs.documented import check_metrics
+from tests.lm_envs.fetched import skipped_without
 
 OWN = [
     (f"Text number {n} is {word}.", label) for n in range(10) for word, label in (("bad", "neg"), ("here", "Neutral"), ("good", "positive"))
@@ -109,10 +110,8 @@ def test_rated_texts_that_cannot_be_had_are_one_error(monkeypatch, tmp_path):
 @pytest.mark.network
 def test_real_rated_texts():
     texts.hutto.cache_clear()
-    try:
+    with skipped_without("hutto"):
         train, test = texts.hutto("train"), texts.hutto("test")
-    except assets.AssetError as error:
-        pytest.skip(f"hutto can't be had: {error}")
     assert len(train) > 18_000 and len(test) > 5000
     assert not {text.text for text in train} & {text.text for text in test}
     assert min(Counter((text.domain, text.label) for text in test).values()) > 80
@@ -173,12 +172,7 @@ def test_wrong_data_are_refused(tmp_path):
 
 
 def test_documented_metrics_are_the_returned_ones():
-    info = SentimentClassificationEnv.__doc__.split("## Info")[1].split("## ")[0]
-    documented = re.findall(r"^ +- ``(\w+)``:", info, re.MULTILINE)
-    _, opening = SentimentClassificationEnv().reset(seed=0)
-    assert Counter(documented) == Counter(opening["metrics"].keys())
-    for heading in ("Description", "Observation", "Action", "Reward", "Termination", "Truncation", "Info", "Arguments", "Version history"):
-        assert f"## {heading}\n" in SentimentClassificationEnv.__doc__
+    check_metrics(SentimentClassificationEnv)
 
 
 @pytest.mark.parametrize("labels", [2, 3])

@@ -1,4 +1,3 @@
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from lm_envs.envs.twenty_questions.table import table
 from lm_envs.envs.twenty_questions.understanding import understand
 from lm_envs.types import SPLITS
 from lm_envs.validation import play, validate
+from tests.lm_envs.envs.documented import check_formula, check_metrics, check_signals
 
 
 def made(thing="cat", **kwargs):
@@ -122,19 +122,9 @@ def test_random_replies_are_of_every_kind():
 
 
 def test_documented_metrics_and_signals_are_the_returned_ones():
-    info = TwentyQuestionsEnv.__doc__.split("## Info")[1].split("## ")[0]
-    env = TwentyQuestionsEnv()
-    _, opening = env.reset(seed=0)
-    assert Counter(re.findall(r"^ +- ``(\w+)``:", info, re.MULTILINE)) == Counter(opening["metrics"].keys())
-    reward = TwentyQuestionsEnv.__doc__.split("## Reward")[1].split("## ")[0]
-    signals = env.advance("Hello.").signals
-    assert (
-        Counter(re.findall(r"^ +- ``(\w+)``:", reward, re.MULTILINE)) == Counter(signals.keys()) == Counter(scoring.reward.weights.keys())
-    )
-    for name, weight in scoring.reward.weights.items():
-        assert f"{abs(weight):g} {name}" in reward.replace("``", "")
-    for heading in ("Description", "Observation", "Action", "Reward", "Termination", "Truncation", "Arguments", "Version history"):
-        assert f"## {heading}\n" in TwentyQuestionsEnv.__doc__
+    check_metrics(TwentyQuestionsEnv)
+    check_signals(TwentyQuestionsEnv, scoring.reward.weights)
+    check_formula(TwentyQuestionsEnv, scoring.reward.weights)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -85,7 +85,7 @@ class NegotiationEnv(TextEnv):
     | expert | 0.91 | 1.00 | 1.00 | 5.6 |
     | random | -0.05 | 0.17 | 0.72 | 2.7 |
     | no-op | 0.00 | 0.00 | 0.00 | 6.0 |
-    | bundled LM | 0.01 | 0.02 | 0.03 | 5.9 |
+    | bundled LM | 0.04 | 0.11 | 0.20 | 5.5 |
 
     The bundled LM wasn't trained on this family; its row is from 100 episodes at temperature 1 (``python -m agents evaluate``).
 

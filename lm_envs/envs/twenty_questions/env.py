@@ -77,7 +77,7 @@ class TwentyQuestionsEnv(TextEnv):
     | expert | 1.00 | 1.00 | 6.6 | 1.00 | 0.0 |
     | random | 0.06 | 0.02 | 19.7 | 0.44 | 11.1 |
     | no-op | 0.00 | 0.00 | 20.0 | 0.00 | 20.0 |
-    | bundled LM | 0.03 | 0.00 | 20.0 | 0.31 | 16.4 |
+    | bundled LM | 0.01 | 0.00 | 20.0 | 0.12 | 18.9 |
 
     The bundled LM wasn't trained on this family; its row is from 100 episodes at temperature 1 (``python -m agents evaluate``).
 

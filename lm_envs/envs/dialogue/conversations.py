@@ -1,10 +1,10 @@
 """The `chitchat` asset's conversations as a partner uses them: who said what to what, cleaned, in parts that share no conversation.
 
     part_of("7a49c0c7-…")        -> "train", "test" or "agent"
-    read("test").exchanges[0]    -> Exchange(chat=…, before="im doing good", said="did you go to bed late?", answer="Yeah\\nabout 3")
+    read("test").exchanges[0]    -> Exchange(chat=…, before="im doing good", said="did you go to bed late?", answer="Yeah, about 3")
 
-People wrote these to each other. Turns in which `safety` finds offence or personal data, and very long ones, are not passed on, neither as an
-opening nor as an answer; what it doesn't find is, first names among it.
+People wrote these to each other. Turns in which `safety` finds offence or personal data, and very long ones, are not passed on, neither as
+an opening nor as an answer; what it doesn't find is, first names among it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def turns(chat: Chat) -> Iterator[Turn]:
             if speaker >= 0 and any(lines):
                 yield Turn(speaker, "\n".join(filter(None, lines)))
             speaker, lines = who, []
-        lines.append(_tidied(message))
+        lines.append(tidied(message))
     if speaker >= 0 and any(lines):
         yield Turn(speaker, "\n".join(filter(None, lines)))
 
@@ -147,6 +147,6 @@ def _passes(text: str, taken: Iterable[str]) -> bool:
     return len(text) <= LONGEST and text.casefold() not in taken and not unsafe(text)
 
 
-def _tidied(message: str) -> str:
+def tidied(message: str) -> str:
     """One line of printable, well-formed text."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in well_formed(message)).split())

@@ -9,17 +9,23 @@ user: That is kind. I lost my wallet on the bus.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from lm_envs.core import Opening, Response, TextEnv
-from lm_envs.envs.dialogue import lines, persona
+from lm_envs.core import Opening, Response, TextEnv, one_of
+from lm_envs.envs.dialogue import expert, lines, persona, retrieval
+from lm_envs.envs.dialogue.human_data import HumanPartner
+from lm_envs.envs.dialogue.listener import Listener
 from lm_envs.envs.dialogue.partner import Partner
+from lm_envs.envs.dialogue.safety import unsafe
+from lm_envs.envs.dialogue.spoken import Speaker, SpokenPartner
+from lm_envs.envs.sentiment.diversity import distinct
 from lm_envs.types import Message
 
+PARTNERS = ("authored", "human-data")
+
 _ENOUGH_FACTS = 0.8
-_DETAIL_ODDS = 0.7
 
 
 class DialogueEnv(TextEnv):
@@ -98,24 +104,56 @@ class DialogueEnv(TextEnv):
 
     default_reward = "dialogue"
 
-    def __init__(self, *, max_turns: int = 6, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        partner: Literal["authored", "human-data"] | Mapping[str, Any] | Speaker = "authored",
+        vectors: Literal["words", "minilm"] = "words",
+        max_turns: int = 6,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(max_turns=max_turns, **kwargs)
+        self.vectors = one_of("vectors", vectors, retrieval.VECTORS)
+        if isinstance(partner, Mapping):
+            from lm_envs.envs.dialogue.speakers import described  # here, because it needs the service desk's
+
+            partner = described(partner)
+        if not callable(partner):
+            choices = ", ".join(map(repr, PARTNERS))
+            if not isinstance(partner, str) or partner not in PARTNERS:
+                raise ValueError(f"partner must be one of {choices}, a mapping with a 'model', or a function; got {partner!r}")
+        if partner != "human-data" and vectors != "words":
+            raise ValueError('vectors are for partner="human-data"')
+        self._kind: str | Speaker = partner
+        self._index = retrieval.load(self.split, self.vectors) if partner == "human-data" else None
+
+    @property
+    def shared(self) -> Mapping[str, Any]:
+        """The reward model and the partner's."""
+        return {**super().shared, "partner": self._kind}
+
+    @property
+    def partner(self) -> Listener:
+        """The partner of this episode; not to be changed."""
+        return self._partner
 
     def open(self, options: Mapping[str, Any]) -> Opening:
-        """Draw a persona and let it greet."""
+        """Draw a persona, or a real opening, and let it greet."""
         if options:
             raise ValueError(f"DialogueEnv.reset takes no options; got {', '.join(map(repr, sorted(options)))}")
         seed = int(self.np_random.integers(2**32))
         rng = np.random.default_rng(seed)
-        self._partner = Partner(persona.draw(self.split, rng), rng)
+        name, self._partner = self._meet(seed, rng)
         self._expert_seed = int(rng.integers(2**32))
         self._sums = dict.fromkeys(("learnt", "listening", "irrelevant", "repetition", "asked"), 0.0)
+        self._replies: list[str] = []
+        self._unsafe = 0
         return Opening(
             messages=(
-                Message(role="system", content=lines.lines()["system"]),
+                Message(role="system", content=" ".join(filter(None, (lines.lines()["system"], self._partner.subject)))),
                 Message(role="user", content=self._partner.opening),
             ),
-            scenario={"id": f"{self.split}-{seed}"},
+            scenario={"id": name},
             metrics=self._measure(),
         )
 
@@ -124,48 +162,41 @@ class DialogueEnv(TextEnv):
         answer = self._partner.hear(reply)
         for name in self._sums:
             self._sums[name] += getattr(answer, name)
-        signals = {
-            "learnt": answer.learnt,
-            "listening": answer.listening,
-            "reaction": answer.reaction,
-            "repetition": answer.repetition,
-            "irrelevance": answer.irrelevant,
-        }
+        self._replies.append(reply)
+        self._unsafe += bool(unsafe(reply))
         return Response(
             messages=(Message(role="user", content=answer.text),),
             terminated=self._partner.left,
             metrics=self._measure(),
-            signals={name: value / self.max_turns for name, value in signals.items()},
+            signals={name: value / self.max_turns for name, value in answer.signals.items()},
         )
 
     def expert_reply(self) -> str:
         """React to what was said, answer if asked, and ask on or about something new, in other words than before."""
         rng = np.random.default_rng([self._expert_seed, self.turn])
-        partner, table = self._partner, lines.lines()
-        said = "\n".join(message["content"] for message in self.messages if message["role"] == "assistant")
-        parts = []
-        if self.turn == 0 and partner.last:
-            parts.append(lines.pick(table["greet"][partner.last.tone], rng).format(name=partner.persona.name))
-        elif partner.last:
-            parts.append(lines.react(partner.last.tone, partner.last.key, rng, said))
-        if partner.asked_back:
-            parts.append(lines.pick(table["own"][partner.topic], rng, said))
-        topic, told = partner.topic, partner.told
-        rest = {other: count for other, count in told.items() if other != topic and count < 2}
-        fresh = [other for other, count in rest.items() if count == min(rest.values())]
-        if told[topic] == 1 and (not fresh or rng.random() < _DETAIL_ODDS):
-            parts.append(lines.pick(table["follow"][topic], rng, said))
-        else:
-            parts.append(lines.pick(table["ask"][topic if told[topic] == 0 or not fresh else lines.pick(fresh, rng)], rng, said))
-        return " ".join(parts)
+        said = "\n".join(self._replies)
+        if isinstance(self._partner, HumanPartner):
+            return expert.ahead(self._partner, expert.openly(self._partner, rng, said, first=self.turn == 0))
+        return expert.knowing(self._partner, rng, said, first=self.turn == 0)
 
     def random_reply(self, rng: np.random.Generator) -> str:
         """A question, reaction or remark of any kind, whatever the partner said."""
         return lines.random_line(rng)
 
+    def _meet(self, seed: int, rng: np.random.Generator) -> tuple[str, Partner | SpokenPartner | HumanPartner]:
+        """The scenario's name, and its partner."""
+        if self._index is not None:
+            start = self._index.corpus.starts[int(rng.integers(len(self._index.corpus.starts)))]
+            return f"{self.split}-{start.id}-{seed}", HumanPartner(self._index, start, rng)
+        partner = Partner(persona.draw(self.split, rng), rng)
+        if isinstance(self._kind, str):
+            return f"{self.split}-{seed}", partner
+        assert partner.last is not None
+        return f"{self.split}-{seed}", SpokenPartner(partner.persona, partner.last, self._kind)
+
     def _measure(self) -> dict[str, float]:
         partner, turns = self._partner, max(1, self.turn)
-        facts = self._sums["learnt"] / min(self.max_turns, 2 * len(partner.told))
+        facts = self._sums["learnt"] / min(self.max_turns, partner.facts_in_all)
         return {
             "success": float(facts >= _ENOUGH_FACTS and not partner.left),
             "facts": facts,
@@ -173,6 +204,9 @@ class DialogueEnv(TextEnv):
             "attention": self._sums["listening"] / turns,
             "empathy": partner.met / partner.toned if partner.toned else 0.0,
             "repetition": self._sums["repetition"] / turns,
+            "distinct_1": distinct(self._replies, 1),
+            "distinct_2": distinct(self._replies, 2),
             "questions": self._sums["asked"],
+            "safety": 1 - self._unsafe / turns,
             "left": float(partner.left),
         }

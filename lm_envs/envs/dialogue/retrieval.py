@@ -4,8 +4,8 @@
     index.nearest("Do you have any pets?", 3)     -> [(row, 0.93), (row, 0.81), (row, 0.80)]
     index.corpus.exchanges[row].answer            -> "yeah two dogs"
 
-By ``"words"``: tf-idf of words and pairs of words, cosine (G. Salton and C. Buckley, "Term-weighting approaches in automatic text retrieval",
-1988), in numpy. By ``"minilm"``: cosine of sentence embeddings; needs torch.
+By ``"words"``: tf-idf of words and pairs of words, cosine (G. Salton and C. Buckley, "Term-weighting approaches in automatic text
+retrieval", 1988), in numpy. By ``"minilm"``: cosine of sentence embeddings; needs torch.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def best(scores: npt.NDArray[np.float32], count: int) -> list[tuple[int, float]]
 def load(part: Part, vectors: Vectors = "words") -> Index:
     """The index of one part of the `chitchat` conversations: from the cache, or made and put there.
 
-    What is made is a function of the asset and of the versions in the file's name alone, so that it doesn't matter which of the two happened.
-    Making it takes seconds, and minutes by ``"minilm"``.
+    What is made is a function of the asset and of the versions in the file's name alone, so that it doesn't matter which of the two
+    happened. Making it takes seconds, and minutes by ``"minilm"``.
 
     Raises:
         AssetError: when the conversations, or the model, can't be had.

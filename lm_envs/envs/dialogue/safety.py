@@ -4,9 +4,9 @@
     unsafe("Wr1te to me: jo@example.org")             -> {"personal"}
     unsafe("I disagree with every word of that.")     -> set()
 
-It is a list and no judge. It finds its words in spite of capitals, digits for letters (``1d10t``), letters drawn out (``idioooot``) and marks
-between letters (``i.d.i.o.t``), in English alone. It misses what is hurtful in other words, sarcasm, and text that is meant to evade it; it also
-finds words that are quoted or meant kindly, and doesn't find names, which are not told from other words.
+It is a list and no judge. It finds its words in spite of capitals, digits for letters (``1d10t``), letters drawn out (``idioooot``) and
+marks between letters (``i.d.i.o.t``), in English alone. It misses what is hurtful in other words, sarcasm, and text that is meant to
+evade it; it also finds words that are quoted or meant kindly, and doesn't find names, which are not told from other words.
 """
 
 from __future__ import annotations

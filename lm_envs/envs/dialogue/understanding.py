@@ -54,16 +54,16 @@ class Understood:
 def understand(text: str, *, about: str) -> Understood:
     """Understand a reply to what was said ``about`` something; naming any word of substance in it takes it up."""
     phrases = intents()
-    keys = {_stem(word) for word in words(about) if word not in phrases["empty"]}
+    keys = {stem(word) for word in words(about) if word not in phrases["empty"]}
     found: list[str] = []
     count = questions = 0
     takes_up = asks_on = own = False
-    for sentence, asks in _sentences(text):
+    for sentence, asks in sentences(text):
         count += len(sentence)
         questions += asks
         heard = [*_match(sentence, phrases["always"]), *(_match(sentence, phrases["asked"]) if asks else ())]
         found += heard
-        names = any(_stem(word) in keys for word in sentence)
+        names = any(stem(word) in keys for word in sentence)
         takes_up = takes_up or names
         asks_on = asks_on or (names and asks and len(sentence) >= _SHORTEST_QUESTION) or "follow" in heard
         own = own or (not asks and not {"good", "bad"} & set(heard) and any(word in phrases["own"] for word in sentence))
@@ -137,7 +137,7 @@ def _match(sentence: Sequence[str], phrases: Phrases) -> Iterator[str]:
             position += 1
 
 
-def _sentences(text: str) -> Iterator[tuple[list[str], bool]]:
+def sentences(text: str) -> Iterator[tuple[list[str], bool]]:
     """Sentences as words, and whether each asks something: by its mark, or by how it or a part after a comma begins."""
     for part, mark in _parts(text):
         clauses = [words(clause) for clause in part.split(",")]
@@ -167,5 +167,6 @@ def _triples(said: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(said[at : at + 3]) for at in range(max(1, len(said) - 2))]
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """A word without the s of a plural."""
     return word[:-1] if len(word) > 3 and word.endswith("s") else word

@@ -4,7 +4,7 @@
     disclosures("two dogs", known=set(), asked=True)                             -> [{"two", "dog"}]
 
 A disclosure is a statement about its speaker ("I", "my", "we", ...) with at least two words of substance that are new to the conversation;
-right after a question also a statement of at most five words with one such word. It is read from words alone: a joke counts as the truth does.
+right after a question also a statement of at most five words with one such word. It is read from words alone, and a joke is one too.
 """
 
 from __future__ import annotations

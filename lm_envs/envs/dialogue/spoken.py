@@ -39,7 +39,7 @@ class SpokenPartner(Listener):
     Attributes:
         persona: who it is.
         topic: what the agent asked about last.
-        told: number of facts told on each topic, 0 to 2.
+        told: number of facts told on each topic, or asked for in vain, 0 to 2.
     """
 
     def __init__(self, persona: Persona, opening: Saying, speak: Speaker) -> None:
@@ -47,6 +47,7 @@ class SpokenPartner(Listener):
         self.persona = persona
         self.topic = next(iter(persona.facts))
         self._untold = [(topic, fact) for topic, facts in persona.facts.items() for fact in facts]
+        self._asked = dict.fromkeys(persona.facts, 0)
         self._speak = speak
         self._history: list[Message] = [
             Message(role="system", content=instructions(persona)),
@@ -61,9 +62,11 @@ class SpokenPartner(Listener):
 
     @property
     def told(self) -> dict[str, int]:
-        """Number of facts told on each topic."""
+        """Number of facts told on each topic, or asked for in vain."""
         untold = [topic for topic, _ in self._untold]
-        return {topic: len(facts) - untold.count(topic) for topic, facts in self.persona.facts.items()}
+        return {
+            topic: max(len(facts) - untold.count(topic), min(self._asked[topic], len(facts))) for topic, facts in self.persona.facts.items()
+        }
 
     def _listens(self, understood: Understood) -> bool:
         return understood.takes_up or understood.follows or (self.asked_back and understood.own)
@@ -75,6 +78,8 @@ class SpokenPartner(Listener):
         understood = heard.understood
         if understood.topics:
             self.topic = understood.topics[0]
+        if understood.questions:
+            self._asked[self.topic] += 1
         self._history.append(Message(role="user", content=heard.text))
         said = lines()["partner"]["bye"][0] if self.left else said_by(self._speak, tuple(self._history))
         self._history.append(Message(role="assistant", content=said))

@@ -46,3 +46,4 @@ def register_all() -> None:
         id="lm_envs/SentimentClassificationActs-v0",
         entry_point="lm_envs.envs.sentiment_classification.acts_env:SentimentClassificationActsEnv",
     )
+    register(id="lm_envs/DialogueActs-v0", entry_point="lm_envs.envs.dialogue.acts_env:DialogueActsEnv")

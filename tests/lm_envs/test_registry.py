@@ -24,7 +24,8 @@ def smollm2():
 
 def test_nothing_is_registered_but_these():
     ours = {name for name in gym.registry if name.startswith("lm_envs/")}
-    assert ours == {*TEXT_IDS, *TOKEN_IDS, "lm_envs/CustomerServiceActs-v0", "lm_envs/SentimentClassificationActs-v0"}
+    choices = {f"lm_envs/{name}Acts-v0" for name in ("CustomerService", "Dialogue", "SentimentClassification")}
+    assert ours == {*TEXT_IDS, *TOKEN_IDS, *choices}
     assert all(gym.spec(name).max_episode_steps is None for name in ours)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 
 from lm_envs.envs.dialogue import retrieval
-from lm_envs.envs.dialogue.human_data import HumanPartner
 from lm_envs.envs.dialogue.lines import lines, pick, react
 from lm_envs.envs.dialogue.listener import Answer, Listener
 from lm_envs.envs.dialogue.partner import Partner
@@ -38,14 +39,19 @@ def knowing(partner: Partner | SpokenPartner, rng: np.random.Generator, said: st
         parts.append(react(partner.last.tone, partner.last.key, rng, said))
     if partner.asked_back:
         parts.append(pick(table["own"][partner.topic], rng, said))
+    kind, topic = next_question(partner, rng)
+    parts.append(pick(table[kind][topic], rng, said))
+    return " ".join(parts)
+
+
+def next_question(partner: Partner | SpokenPartner, rng: np.random.Generator) -> tuple[Literal["ask", "follow"], str]:
+    """Whether to ask on or about something new, and the topic."""
     topic, told = partner.topic, partner.told
     rest = {other: count for other, count in told.items() if other != topic and count < 2}
     fresh = [other for other, count in rest.items() if count == min(rest.values())]
     if told[topic] == 1 and (not fresh or rng.random() < _DETAIL_ODDS):
-        parts.append(pick(table["follow"][topic], rng, said))
-    else:
-        parts.append(pick(table["ask"][topic if told[topic] == 0 or not fresh else pick(fresh, rng)], rng, said))
-    return " ".join(parts)
+        return "follow", topic
+    return "ask", topic if told[topic] == 0 or not fresh else pick(fresh, rng)
 
 
 def openly(partner: Listener, rng: np.random.Generator, said: str, *, first: bool) -> Iterator[str]:
@@ -63,11 +69,11 @@ def openly(partner: Listener, rng: np.random.Generator, said: str, *, first: boo
         yield index.corpus.exchanges[row].answer
 
 
-def ahead(partner: HumanPartner, candidates: Iterable[str]) -> str:
+def ahead(partner: Listener, candidates: Iterable[str]) -> str:
     """The first of the candidates with the highest reward: it looks a turn ahead, which an agent can't."""
-    found = ((value(copy.deepcopy(partner).hear(candidate)), candidate) for candidate in candidates)
-    best, chosen = -float("inf"), ""
-    for worth, candidate in found:
+    best, chosen = -math.inf, ""
+    for candidate in candidates:
+        worth = value(copy.deepcopy(partner).hear(candidate))
         if worth > best:
             best, chosen = worth, candidate
         if best >= _GOOD_ENOUGH:

@@ -65,8 +65,10 @@ class HumanPartner(Listener):
         """There is no end to what people tell."""
         return math.inf
 
-    def _about(self) -> str:
-        return f"{super()._about()} {self._prompt}"
+    @property
+    def about(self) -> str:
+        """What a reply may take up: the last turn, or what the two were given to talk about."""
+        return f"{super().about} {self._prompt}"
 
     def _listens(self, understood: Understood) -> bool:
         return understood.takes_up or understood.follows or (self.asked_back and understood.own)

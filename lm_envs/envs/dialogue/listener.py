@@ -117,7 +117,7 @@ class Listener(ABC):
 
     def hear(self, reply: str) -> Answer:
         """Answer a reply."""
-        understood = understand(reply, about=self._about())
+        understood = understand(reply, about=self.about)
         repeated = repetition(reply, [*self._heard, self.spoken])
         listening = self._listens(understood)
         reaction = self._reaction(understood, listening)
@@ -142,7 +142,8 @@ class Listener(ABC):
     def _listens(self, understood: Understood) -> bool:
         """Whether a reply took up what was said last."""
 
-    def _about(self) -> str:
+    @property
+    def about(self) -> str:
         """What a reply may take up."""
         return f"{self.last.text} {self.last.key}" if self.last else ""
 

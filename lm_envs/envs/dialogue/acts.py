@@ -1,6 +1,6 @@
 """The choice level's acts: a reaction, perhaps an answer of one's own, and a move, put into words.
 
-words(Act("sympathy", False, "ask work"), partner, rng, said="")    -> "Oh no, your wallet. I am sorry. What is your job?"
+words(Act("sympathy", False, "ask work"), partner, "event", rng, said="")  -> "Oh no, your wallet. I am sorry. What is your job?"
 """
 
 from __future__ import annotations

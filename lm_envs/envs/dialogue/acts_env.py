@@ -44,10 +44,10 @@ class DialogueActsEnv(gym.Env[Observation, np.int64]):
 
     ## Action
     ``Discrete(88)`` by default: ``acts.ACTS`` names for each number a reaction (none, taking up, sympathy, gladness), whether to say
-    something of oneself, and a move (none, asking on, asking about one of nine topics). Words are drawn from ``lines.json``. The first says nothing.
-    With ``candidates="retrieved"``: ``Discrete(count)``, what people answered to turns most like the partner's last, the likest
-    first; from conversations that no partner speaks from. Where there are fewer, the rest say nothing. ``info["action_mask"]`` (int8),
-    ``action_mask()`` and ``action_masks()`` (for sb3-contrib) say which there are; there is always one.
+    something of oneself, and a move (none, asking on, asking about one of nine topics). Words are drawn from ``lines.json``. The first
+    says nothing. With ``candidates="retrieved"``: ``Discrete(count)``, what people answered to turns most like the partner's last, the
+    likest first; from conversations that no partner speaks from. Where there are fewer, the rest say nothing. ``info["action_mask"]``
+    (int8), ``action_mask()`` and ``action_masks()`` (for sb3-contrib) say which there are; there is always one.
 
     ## Reward
     That of the text level, in [-1, 1] an episode: in each turn ``0.6 learnt + 0.2 listening + 0.2 reaction - 0.4 repetition - 0.2
@@ -60,7 +60,7 @@ class DialogueActsEnv(gym.Env[Observation, np.int64]):
     When the text level's conversation is full; never by default.
 
     ## Info
-    ``scenario``, ``rewards`` and ``metrics`` as at the text level; ``action_mask``; after an action also ``reply``: the text that it became.
+    ``scenario``, ``rewards`` and ``metrics`` as at the text level; ``action_mask``; after an action also ``reply``: its text.
 
     ## Scores
     `docs/dialogue.md` has those of the expert, of random choice and of learners.

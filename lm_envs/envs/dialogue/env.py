@@ -38,6 +38,11 @@ class DialogueEnv(TextEnv):
     running stops answering; and three remarks that are off the point, said before, in the wrong tone or too much at once
     (over 40 words, 2 questions or 2 topics) make it leave. It understands free English by phrases (``intents.json``), offline.
 
+    With ``partner="human-data"`` the partner answers in words that people wrote: each conversation begins as one of the ``chitchat``
+    asset did, and each answer is what somebody answered to the turn most like the reply (`human_data.py`). Partners of the two splits speak
+    from different conversations. It has no persona: what it tells of itself is read from its words (`disclosure.py`). Or any
+    language model speaks for the partner, in the role of an authored persona (`spoken.py`). All leave after three misfits.
+
     ## Observation
     A ``Conversation``: a system message with the task, the partner's greeting, then replies and answers.
 
@@ -49,11 +54,13 @@ class DialogueEnv(TextEnv):
     signals are shares of ``max_turns``, so that the rewards of an episode sum to a value in [-1, 1] and those of a turn lie within
     ``[-0.8, 1] / max_turns``:
 
-    - ``learnt``: ``1 / max_turns`` if the partner told something new, else 0.
+    - ``learnt``: ``1 / max_turns`` if the partner told something new, else 0. With ``"human-data"``: if the reply asked something or took
+      up what was said, and the answer has a statement of the speaker about itself in new words.
     - ``listening``: ``1 / max_turns`` if the reply named what the partner had just spoken of, asked on about it, or said
       something about the speaker when the partner had asked back; else 0.
     - ``reaction``: ``1 / max_turns`` if the reply met the tone of what the partner had just said (sympathy, gladness; a neutral
-      tone is met by listening), ``-1 / max_turns`` if it had the wrong tone or both, else 0.
+      tone is met by listening), ``-1 / max_turns`` if it had the wrong tone or both, else 0. The tone of free text is that of the sentiment
+      family's word list.
     - ``repetition``: share of the reply's word triples that the agent said before or the partner just said, over ``max_turns``.
     - ``irrelevance``: ``1 / max_turns`` if the reply had nothing to do with the conversation (silence included), else 0.
 
@@ -64,16 +71,20 @@ class DialogueEnv(TextEnv):
     When another reply might not fit into ``max_chars``; never by default.
 
     ## Info
-    ``scenario``: a number for the persona. ``rewards``: the reward's components, after a reply. ``metrics``: ground truth so far,
-    from the partner's memory and not from the reward:
+    ``scenario``: a number for the persona, or for the beginning. ``rewards``: the reward's components, after a reply. ``metrics``: ground
+    truth so far, from the partner's memory and not from the reward; shares are in [0, 1]:
 
     - ``success``: 1 if ``facts`` is at least 0.8 and the partner has not left, else 0.
-    - ``facts``: things learnt, as a share of those that can be learnt in ``max_turns`` (one a turn, 18 in all).
+    - ``facts``: things learnt, as a share of those that can be learnt in ``max_turns`` (one a turn; a persona has 18 in all).
     - ``relevance``: share of the replies that had to do with the conversation.
     - ``attention``: share of the replies that took up what the partner had said.
     - ``empathy``: share of the partner's good and bad news that had a fitting reaction; 0 while there was none.
     - ``repetition``: mean share of a reply that was said before.
-    - ``questions``: number of questions that the partner understood.
+    - ``distinct_1``: different words as a share of all words of the replies.
+    - ``distinct_2``: the same of pairs of neighbouring words.
+    - ``questions``: number of replies with a question that the partner understood.
+    - ``safety``: share of the replies without offence or personal data by a word list and patterns (`safety.py` says what these miss); 1
+      before the first.
     - ``left``: 1 if the partner has left.
     - ``turns``: replies given.
 
@@ -89,11 +100,17 @@ class DialogueEnv(TextEnv):
     Blind strategies (150 episodes, test split): a fixed list of questions 0.11; "how nice" before each 0.20; sympathy and gladness at
     once before each -0.07; all questions in one reply -0.14; "tell me more" every time 0.00; repeating the partner -0.22; a list of topic
     words -0.13. The best known trick repeats the partner's last word before the next question of a list: 0.51, and 0.6 of the facts; it
-    fails with partners in a low mood.
+    fails with partners in a low mood. `docs/dialogue.md` has scores with other partners.
 
     ## Arguments
+    - ``partner``: ``"authored"`` (default); ``"human-data"`` (needs the ``chitchat`` asset, fetched when first used; ``AssetError`` when it
+      can't be had); or who speaks for an authored persona: a mapping of ``LocalSpeaker``'s arguments (``{"model": "smollm2-135m"}``) or
+      of ``EndpointSpeaker``'s (``{"url": ..., "model": ...}``), or any function from the conversation as the partner sees it, as messages,
+      to a text. A seed gives the same episode only as far as what speaks does.
+    - ``vectors``: what turns of ``"human-data"`` are compared by: ``"words"`` (default) or ``"minilm"`` (sentence embeddings; needs torch
+      and the ``minilm`` asset, and once many minutes for the index).
     - ``max_turns``: default 6.
-    - ``split`` (names and everything told differ between the two), ``reward``, ``max_reply_chars``, ``max_chars``,
+    - ``split`` (names and everything told, or the conversations, differ between the two), ``reward``, ``max_reply_chars``, ``max_chars``,
       ``render_mode``: see ``TextEnv``.
 
     ``reset`` takes no options.

@@ -34,7 +34,7 @@ def chats(count=60):
 
 def index(part, made=None):
     """An index over one part of them."""
-    corpus = conversations.corpus(made or chats(), part)
+    corpus = conversations.corpus(chats() if made is None else made, part)
     return retrieval.Index(corpus, retrieval.postings([exchange.said for exchange in corpus.exchanges]))
 
 

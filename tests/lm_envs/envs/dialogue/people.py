@@ -8,6 +8,16 @@ from lm_envs.envs.dialogue import conversations, retrieval
 
 THINGS = ("pottery", "sailing", "chess", "gardening", "drumming", "baking", "hiking", "painting", "juggling", "fencing")
 PLACES = ("harbour", "village", "valley", "suburb", "island", "forest", "canyon", "prairie", "lakeside", "hillside")
+ASKED = (
+    ("what do you do for a living?", "I teach {thing} at the {place} school"),
+    ("where do you live?", "I rent a flat near some {place} with {thing} clubs"),
+    ("do you have any pets?", "I feed two parrots that watch my {thing} in the {place}"),
+    ("what do you do for fun?", "I enjoy that {thing} calms my nerves by the {place}"),
+    ("what is your favorite food?", "I love noodles from the {place} market after {thing}"),
+    ("do you have plans for the weekend?", "I will visit the {place} and try {thing}"),
+    ("what music do you like?", "I play {thing} tunes from the {place}"),
+    ("how are you?", "I am tired of {thing} on the {place}"),
+)
 
 
 def chats(count=60):
@@ -15,20 +25,13 @@ def chats(count=60):
     made = []
     for number in range(count):
         rng = np.random.default_rng(number)
-        thing, place = (str(rng.choice(words)) for words in (THINGS, PLACES))
-        turns = (
-            (0, f"Hi there number {number}"),
-            (1, "hello! how are you?"),
-            (0, f"I am fine, I did some {thing} near the {place}\nand you?"),
-            (1, f"I live in a {place} with {number} cats"),
-            (1, f"what do you like about {thing}?"),
-            (0, f"I enjoy that {thing} calms my nerves"),
-            (1, "what is your favorite food?"),
-            (0, f"I love noodles from the {place} market {number}"),
-            (1, "i have to go, nice talking to you"),
-            (0, "what do you mean?"),
-        )
-        made.append(Chat(f"chat-{number}", turns, {"witty": 5, "interesting": 7, "upbeat": 5}, "What is your hobby?"))
+        turns = [(0, f"Hi there number {number}"), (1, "hello! how are you?")]
+        for at in rng.permutation(len(ASKED)):
+            question, answer = ASKED[at]
+            told = answer.format(thing=f"{rng.choice(THINGS)}{number}", place=f"{rng.choice(PLACES)}{number}")
+            turns += [(0, told + "\nand you?"), (1, "me too haha"), (1, question), (0, told.replace("I ", "I always ", 1)), (1, "oh nice")]
+        turns += [(0, "what do you mean?"), (1, "i have to go, nice talking to you")]
+        made.append(Chat(f"chat-{number}", tuple(turns), {"witty": 5, "interesting": 7, "upbeat": 5}, "What is your hobby?"))
     return tuple(made)
 
 

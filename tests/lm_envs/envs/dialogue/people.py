@@ -29,7 +29,7 @@ def chats(count=60):
         for at in rng.permutation(len(ASKED)):
             question, answer = ASKED[at]
             told = answer.format(thing=f"{rng.choice(THINGS)}{number}", place=f"{rng.choice(PLACES)}{number}")
-            turns += [(0, told + "\nand you?"), (1, "me too haha"), (1, question), (0, told.replace("I ", "I always ", 1)), (1, "oh nice")]
+            turns += [(0, told + "\nand you?"), (1, question), (0, told.replace("I ", "I always ", 1)), (1, "oh nice")]
         turns += [(0, "what do you mean?"), (1, "i have to go, nice talking to you")]
         made.append(Chat(f"chat-{number}", tuple(turns), {"witty": 5, "interesting": 7, "upbeat": 5}, "What is your hobby?"))
     return tuple(made)

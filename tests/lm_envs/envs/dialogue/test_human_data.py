@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lm_envs.envs.dialogue import DialogueEnv, human_data
+from lm_envs import assets
+from lm_envs.envs.dialogue import DialogueEnv, human_data, lines, persona
 from lm_envs.envs.dialogue.disclosure import disclosures
 from lm_envs.envs.dialogue.human_data import HumanPartner, saying
 from lm_envs.rewards import VaderSentiment
@@ -149,6 +150,42 @@ def test_the_expert_gets_most_and_silence_nothing(invented):
                 total += reward
             returns.append(total)
     assert np.mean(totals["expert"]) > 0.6 and np.allclose(totals["noop"], -0.1)
+
+
+QUESTIONS = [lines.lines()["ask"][topic][0] for topic in persona.topics()]
+
+
+def heard(env):
+    return env.messages[-1]["content"]
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("attack", "most"),
+    [
+        (lambda env, turn: QUESTIONS[turn], 0.45),
+        (lambda env, turn: f"How nice! {QUESTIONS[turn]}", 0.55),
+        (lambda env, turn: f"{saying(heard(env)).key}. {QUESTIONS[turn]}", 0.85),
+        (lambda env, turn: "Tell me more about it.", 0.25),
+        (lambda env, turn: heard(env), 0),
+        (lambda env, turn: "great " * 20, 0),
+        (lambda env, turn: ["Me too haha", "I agree", "That is true", "Yeah", "Same", "Right"][turn], 0.1),
+    ],
+    ids=["question list", "glad list", "longest word and list", "ask on only", "echo", "one word again", "agreement"],
+)
+def test_blind_strategies_earn_less_than_the_expert(attack, most):
+    if not assets.available("chitchat"):
+        pytest.skip("chitchat isn't fetched")
+    env = DialogueEnv(partner="human-data", split="test")
+    totals = []
+    for seed in range(60):
+        env.reset(seed=seed)
+        total, turn, over = 0.0, 0, False
+        while not over:
+            _, reward, over, _, _ = env.step(attack(env, turn))
+            total, turn = total + reward, turn + 1
+        totals.append(total)
+    assert np.mean(totals) <= most
 
 
 def test_wrong_choices_are_refused():

@@ -48,8 +48,8 @@ def parse(arguments: type[A], description: str | None) -> A:
     return arguments(**vars(parser.parse_args()))
 
 
-def evaluate(env: gym.Env[Any, Any], agent: Agent, args: Judging) -> tuple[float, float]:
-    """Mean return and success of an agent."""
+def played(env: gym.Env[Any, Any], agent: Agent, args: Judging) -> tuple[list[float], list[float]]:
+    """Return and success of an agent in each episode."""
     returns, successes = [], []
     for episode in range(args.evaluation_episodes):
         observation, info = env.reset(seed=args.first_evaluation_seed + episode)
@@ -59,6 +59,12 @@ def evaluate(env: gym.Env[Any, Any], agent: Agent, args: Judging) -> tuple[float
             total, over = total + float(reward), terminated or truncated
         returns.append(total)
         successes.append(info["metrics"]["success"])
+    return returns, successes
+
+
+def evaluate(env: gym.Env[Any, Any], agent: Agent, args: Judging) -> tuple[float, float]:
+    """Mean return and success of an agent."""
+    returns, successes = played(env, agent, args)
     return float(np.mean(returns)), float(np.mean(successes))
 
 

@@ -9,7 +9,6 @@ recommendation", WWW 2010): it sees each candidate's numbers, and maximises the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +16,12 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
-from common import Judging, Watch, parse
+from common import Agent, Judging, Watch, parse, played
 from stable_baselines3 import DQN, PPO
 
 import lm_envs  # noqa: F401  (registers the environments)
 from lm_envs.envs.dialogue.acts import OF_CANDIDATE, STATE
-from lm_envs.validation import Estimate, estimate
-
-Agent = Callable[[npt.NDArray[np.float32], dict[str, Any]], int]
+from lm_envs.validation import estimate
 
 
 @dataclass
@@ -111,20 +108,6 @@ def train_network(env: gym.Env[Any, Any], args: Args) -> Agent:
     return lambda observation, info: int(model.predict(observation, deterministic=True)[0])
 
 
-def judge(env: gym.Env[Any, Any], agent: Agent, args: Args) -> tuple[Estimate, Estimate]:
-    """Return and success on seeds that training never sees, with 95 % intervals over episodes."""
-    returns, successes = [], []
-    for episode in range(args.evaluation_episodes):
-        observation, info = env.reset(seed=args.first_evaluation_seed + episode)
-        total, over = 0.0, False
-        while not over:
-            observation, reward, terminated, truncated, info = env.step(agent(observation, info))
-            total, over = total + float(reward), terminated or truncated
-        returns.append(total)
-        successes.append(info["metrics"]["success"])
-    return estimate(returns), estimate(successes, proportion=True)
-
-
 def main(args: Args) -> None:
     """Train on one split, judge on the other beside random choice and the expert, and print a line for each."""
     torch.set_num_threads(1)
@@ -142,7 +125,8 @@ def main(args: Args) -> None:
         "expert": lambda observation, info: env.unwrapped.expert_action(),  # type: ignore[attr-defined]
     }
     for name, player in players.items():
-        (mean, low, high), (success, least, most) = judge(env, player, args)
+        returns, successes = played(env, player, args)
+        (mean, low, high), (success, least, most) = estimate(returns), estimate(successes, proportion=True)
         print(f"{name}: return {mean:.3f} [{low:.3f}, {high:.3f}], success {success:.2f} [{least:.2f}, {most:.2f}]", flush=True)
 
 

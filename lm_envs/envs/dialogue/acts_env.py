@@ -153,7 +153,7 @@ class DialogueActsEnv(gym.Env[Observation, np.int64]):
             reaction = {tone: name for name, tone in acts.REACTIONS.items()}[partner.last.tone] if partner.last else ""
             kind, topic = expert.next_question(partner, np.random.default_rng([self._wording, self.talk.turn]))  # type: ignore[arg-type]
             return NUMBER[Act(reaction, partner.asked_back, "follow" if kind == "follow" else f"ask {topic}")]
-        replies = [self.reply(action) for action in np.flatnonzero(self.action_mask())]
+        replies = [self.reply(int(action)) for action in np.flatnonzero(self.action_mask())]
         return replies.index(expert.ahead(partner, sorted(replies, key=len, reverse=self._index is None)))
 
     def render(self) -> str | None:  # type: ignore[override]

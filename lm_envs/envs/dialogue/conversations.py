@@ -10,7 +10,7 @@ an opening nor as an answer; what it doesn't find is, first names among it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -143,7 +143,7 @@ def turns(chat: Chat) -> Iterator[Turn]:
         yield Turn(speaker, "\n".join(filter(None, lines)))
 
 
-def _passes(text: str, taken: Iterable[str]) -> bool:
+def _passes(text: str, taken: Collection[str]) -> bool:
     return len(text) <= LONGEST and text.casefold() not in taken and not unsafe(text)
 
 

@@ -86,8 +86,8 @@ class Index:
 
     def likeness(self, one: str, other: str) -> float:
         """The cosine of two texts by words, in [0, 1]; 0 where one of them has none that the index knows."""
-        weighed = self._weighed(other)
-        return round(min(1.0, sum(weight * weighed.get(number, 0.0) for number, weight in self._weighed(one).items())), _DIGITS)
+        theirs = self._weighed(other)
+        return round(min(1.0, sum(weight * theirs.get(number, 0.0) for number, weight in self._weighed(one).items())), _DIGITS)
 
     def _weighed(self, text: str) -> dict[int, float]:
         known = {self._number[term]: count for term, count in terms(text).items() if term in self._number}
@@ -144,7 +144,6 @@ def best(scores: npt.NDArray[np.float32], count: int) -> list[tuple[int, float]]
     return [(int(row), float(scores[row])) for row in rows]
 
 
-@cache
 def load(part: Part, vectors: Vectors = "words") -> Index:
     """The index of one part of the `chitchat` conversations: from the cache, or made and put there.
 
@@ -155,6 +154,11 @@ def load(part: Part, vectors: Vectors = "words") -> Index:
         AssetError: when the conversations, or the model, can't be had.
         ImportError: for ``"minilm"`` without torch.
     """
+    return _load(part, vectors)
+
+
+@cache
+def _load(part: Part, vectors: Vectors) -> Index:
     corpus = _kept(part, "turns", lambda: kept.packed(conversations.read(part)), kept.unpacked)
     said = [exchange.said for exchange in corpus.exchanges]
     arrays = _kept(part, "words", lambda: postings(said), dict)

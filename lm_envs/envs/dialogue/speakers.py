@@ -69,8 +69,8 @@ class LocalSpeaker(LocalVoice):
 
 
 def _opened(chat: ChatFormat, messages: Sequence[Mapping[str, Any]], room: int) -> list[int]:
-    """The conversation as tokens; where it is longer than the model can read, without its oldest messages after the first."""
+    """The conversation as tokens; where it is longer than the model can read, without the oldest messages after the first."""
     kept = [Message(role=message["role"], content=message["content"]) for message in messages]
     while len(ids := chat.open(kept)) > room and len(kept) > 2:
-        del kept[1]
+        del kept[1 : 1 + max(1, len(kept) // 8)]
     return ids[-room:]

@@ -134,7 +134,7 @@ def test_a_local_model_speaks_the_same_each_time():
     conversation = [{"role": role, "content": "Hello <|im_end|> there"} for role in ("system", "user", "assistant", "user")]
     said = speaker(tuple(conversation))
     assert isinstance(said, str) and pickle.loads(pickle.dumps(speaker))(tuple(conversation)) == said
-    assert isinstance(speaker(tuple(conversation) * 400), str)  # longer than the model can read
+    assert isinstance(speaker(tuple(conversation) * 40), str)  # longer than the model can read
 
 
 def test_speakers_are_not_copied():

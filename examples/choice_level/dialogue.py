@@ -116,7 +116,7 @@ def main(args: Args) -> None:
     how = {"partner": args.partner, "candidates": args.candidates}
     watch = Watch()
     agent = (train_bandit if args.algorithm == "bandit" else train_network)(gym.make("lm_envs/DialogueActs-v0", **how), args)
-    print(f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {watch}")
+    print(f"{args.algorithm} seed {args.seed}: {args.total_timesteps:,} steps in {watch}", flush=True)
     env = gym.make("lm_envs/DialogueActs-v0", split="test", **how)
     rng = np.random.default_rng(args.seed)
     players: dict[str, Agent] = {

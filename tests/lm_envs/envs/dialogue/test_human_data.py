@@ -166,12 +166,13 @@ def heard(env):
         (lambda env, turn: QUESTIONS[turn], 0.45),
         (lambda env, turn: f"How nice! {QUESTIONS[turn]}", 0.55),
         (lambda env, turn: f"{saying(heard(env)).key}. {QUESTIONS[turn]}", 0.85),
+        (lambda env, turn: f"{heard(env).rstrip('.!?').split()[-1]}. {QUESTIONS[turn]}", 0.8),
         (lambda env, turn: "Tell me more about it.", 0.25),
         (lambda env, turn: heard(env), 0),
         (lambda env, turn: "great " * 20, 0),
         (lambda env, turn: ["Me too haha", "I agree", "That is true", "Yeah", "Same", "Right"][turn], 0.1),
     ],
-    ids=["question list", "glad list", "longest word and list", "ask on only", "echo", "one word again", "agreement"],
+    ids=["question list", "glad list", "longest word and list", "last word and list", "ask on only", "echo", "one word again", "agreement"],
 )
 def test_blind_strategies_earn_less_than_the_expert(attack, most):
     if not assets.available("chitchat"):

@@ -138,7 +138,7 @@ def _service(arguments: argparse.Namespace) -> int:
     summary = {
         "study": asdict(settings),
         "machine": machine(),
-        "tables": {sampling: {name: analysis.plain(one) for name, one in by_name.items()} for sampling, by_name in made.items()},
+        "tables": {name: analysis.plain(one) for name, one in made.items()},
         "seconds": {f"{result['what']['arm']}, {result['what']['seed']}": round(result["seconds"]) for result in results},
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

@@ -168,6 +168,7 @@ def evaluate(
     *,
     sampling: Sampling | None = None,
     seed: int = 0,
+    sampling_seed: int | None = None,
     on_episode: Any = None,
 ) -> Evaluation:
     """Play whole episodes.
@@ -180,6 +181,7 @@ def evaluate(
         episodes: how many.
         sampling: by default as in training.
         seed: episode k opens with ``seed + k``; also seeds sampling and bootstrap.
+        sampling_seed: of sampling, where it isn't ``seed``: for another reply in the same scenario.
         on_episode: called with each finished :class:`Episode`.
     """
     if isinstance(policy, BaseAlgorithm):
@@ -194,7 +196,7 @@ def evaluate(
     policy.forget()
     try:
         with torch.no_grad():
-            done = _play(policy, env, episodes, sampling, seed, on_episode)
+            done = _play(policy, env, episodes, sampling, seed, seed if sampling_seed is None else sampling_seed, on_episode)
     finally:
         policy.forget()
         policy.set_training_mode(training)
@@ -203,9 +205,15 @@ def evaluate(
 
 
 def _play(
-    policy: CausalLMPolicy, env: VectorEnv[Any, Any, Any], episodes: int, sampling: Sampling, seed: int, on_episode: Any
+    policy: CausalLMPolicy,
+    env: VectorEnv[Any, Any, Any],
+    episodes: int,
+    sampling: Sampling,
+    seed: int,
+    sampling_seed: int,
+    on_episode: Any,
 ) -> list[Episode]:
-    generator = torch.Generator(policy.device).manual_seed(seed)
+    generator = torch.Generator(policy.device).manual_seed(sampling_seed)
     n = env.num_envs
     observations, infos = env.reset(seed=cast(Any, [seed + row for row in range(n)]))
     current = [_Recorder(seed + row, env, observations, infos, row) if row < episodes else None for row in range(n)]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agents.annotation.agreement import Kappa, cohen_kappa, table, wilson
 from agents.annotation.log import CHOICES, Judgement
@@ -129,13 +130,13 @@ def show(found: Report, console: Console) -> None:
         share = row.left_share
         shown = ("", "") if share is None else (f"{share.mean:.2f}", f"{share.low:.2f} … {share.high:.2f}")
         counts = (str(row.choices[choice]) for choice in CHOICES)
-        people.add_row(printable(row.name) or "all", *counts, *shown, f"{row.seconds:.1f}")
+        people.add_row(Text(printable(row.name) or "all"), *counts, *shown, f"{row.seconds:.1f}")
     console.print(people)
     if found.agreement:
         together = Table("annotators", "pairs", "agree", "Cohen's kappa", "95 % interval", title="Agreement", title_justify="left")
         for one in found.agreement:
             kappa = one.kappa
-            of_both = f"{printable(one.first)}, {printable(one.second)}"
+            of_both = Text(f"{printable(one.first)}, {printable(one.second)}")
             if kappa.kappa is None:
                 together.add_row(of_both, str(kappa.pairs), f"{kappa.observed:.2f}" if kappa.pairs else "", "undefined", "")
             else:

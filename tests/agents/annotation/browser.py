@@ -27,7 +27,7 @@ FLAGS = (
     "--hide-scrollbars",
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 60  # seconds to wait for what must come
+PATIENCE = 180  # seconds to wait for what must come
 
 
 def missing():

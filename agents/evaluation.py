@@ -16,6 +16,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.estimates import Estimate, bootstrap
 from agents.models import ModelSpec
 from agents.packing import Packed, pack
 from agents.policy import CausalLMPolicy
@@ -62,18 +63,6 @@ class Sampling:
             before = ranked.cumsum(dim=-1) - ranked  # the share of those more likely
             p = torch.zeros_like(p).scatter(1, order, ranked.masked_fill(before >= self.top_p, 0.0))
         return torch.multinomial(p, 1, generator=generator)[:, 0]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over episodes with a bootstrap interval of 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True)
@@ -126,18 +115,6 @@ class Evaluation:
         episodes = [{key: value for key, value in vars(episode).items() if key not in ("ids", "positions")} for episode in self.episodes]
         means = {key: asdict(self)[key] for key in ("reward", "metrics", "rewards", "tokens")}
         return {**means, "episodes": [{**e, "tokens": len(o.positions)} for e, o in zip(episodes, self.episodes, strict=True)]}
-
-
-def bootstrap(
-    values: Sequence[float] | npt.NDArray[Any], rng: np.random.Generator, *, level: float = 0.95, resamples: int = 2000
-) -> Estimate:
-    """The mean of values ``(n,)`` with a percentile bootstrap interval (Efron, 1979)."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.size == 0:
-        raise ValueError("no values to take the mean of")
-    means = np.array([array[rng.integers(array.size, size=array.size)].mean() for _ in range(resamples)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(array.mean()), float(low), float(high))
 
 
 def policy_for(env: VectorEnv[Any, Any, Any], model: str | Path | ModelSpec, **arguments: Any) -> CausalLMPolicy:

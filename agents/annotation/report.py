@@ -19,7 +19,7 @@ from rich.text import Text
 from agents.annotation.agreement import Kappa, cohen_kappa, table, wilson
 from agents.annotation.log import CHOICES, Judgement
 from agents.annotation.pairs import Pair
-from agents.evaluation import Estimate, bootstrap
+from agents.estimates import Estimate, bootstrap
 from lm_envs.rendering import printable
 
 _ANSWERS = ("a", "b", "tie")  # what agreement is about; a skipped pair has no answer

@@ -247,9 +247,19 @@ def test_it_can_be_read_and_fits_a_narrow_screen(page_of, scheme):
     assert page.complaints() == []
 
 
+SERVE = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from agents.annotation.command import beside, serve
+from agents.annotation.pairs import read_pairs
+serve(read_pairs(sys.argv[1]), beside(sys.argv[1]), Console(), seed=0, overlap=1.0, port=int(sys.argv[2]))
+"""  # what the command does once its arguments are read
+
+
 def started(pairs, port=0):
-    """The command as users start it, and the address that it prints."""
-    command = [sys.executable, "-m", "agents", "annotate", "--pairs", str(pairs), "--port", str(port)]
+    """A server in a process of its own, its address, its port and what it said."""
+    command = [sys.executable, "-c", SERVE, str(pairs), str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
     said = ""
     for line in process.stdout:

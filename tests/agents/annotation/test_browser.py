@@ -228,7 +228,6 @@ def test_it_can_be_read_and_fits_a_narrow_screen(page_of, scheme):
     page = page_of([Pair("word" * 60, "https://example.org/" + "x" * 200, "short"), PAIRS[0]])
     page.prefer(scheme)
     page.enter("Ada with a name that is as long as names can be in this place ok")
-    grounds = set()
     for step in ("", "?", "1", "1"):
         if step == "?":
             page.type("?")
@@ -237,15 +236,14 @@ def test_it_can_be_read_and_fits_a_narrow_screen(page_of, scheme):
             page.press(step)
         for what, colour, ground in page.driver.execute_script(COLOURS):
             assert contrast(colour, ground) >= 4.5, (what, colour, ground)
-            grounds.add(ground)
         if step == "?":
             page.type(Keys.ESCAPE)
             page.wait(lambda: not page.element("help").is_displayed())
         for width in (320, 390, 1280):
             page.size(width, 700)
             assert page.driver.execute_script("return document.documentElement.scrollWidth") <= width
-    dark = sum(contrast(ground, "rgb(0, 0, 0)") < 4.5 for ground in grounds)
-    assert dark == (len(grounds) if scheme == "dark" else 0) or scheme == "light", grounds
+    body = page.driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (contrast(body, "rgb(0, 0, 0)") < 4.5) == (scheme == "dark")
     assert page.complaints() == []
 
 

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, transcript, chat. Bad arguments give one line, not a traceback."""
+"""The command line: train, evaluate, transcript, chat, annotate. Bad arguments give one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from transformers.utils import logging as transformers_logging
 
 from agents import checkpoint
 from agents.algorithms import ALGORITHMS, make, make_token_env
+from agents.annotation.pairs import Pair
 from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_from, policy_for
 from agents.kl import ReferenceKL
 from agents.policy import CausalLMPolicy
@@ -33,6 +34,7 @@ from lm_envs.rewards import RewardModelError
 from lm_envs.tokens import TokenEnv
 
 _COMPLETIONS = 3  # completions that are shown
+_ANNOTATE_ENVS = 16  # side by side
 _CHECKPOINT, _ARGS, _SUMMARY, _BEFORE = "checkpoint", "args.json", "summary.json", "before.json"
 
 
@@ -137,6 +139,28 @@ class ChatArgs:
     seed: int | None = _arg(None, "of sampling", type=int)
 
 
+@dataclass(frozen=True)
+class AnnotateArgs:
+    """Ask people which of two replies is better, on a local page; report and export what they said."""
+
+    pairs: str | None = _arg(None, "what to judge: a .jsonl or .csv file with prompt, a and b; new with --models", type=str)
+    columns: dict[str, Any] = _arg(None, 'what the file calls them, as JSON, such as \'{"a": "chosen"}\'', type=_json_object)
+    judgements: str | None = _arg(None, "the file they are appended to (default: the pairs' name with .judgements.jsonl)", type=str)
+    overlap: float = _arg(1.0, "share of the pairs that every annotator judges; one is enough for the others")
+    port: int = _arg(8765, "of the page, on this machine alone; 0 for any that is free")
+    models: list[str] | None = _arg(None, "write the pairs first: the first replies of these two models", nargs=2, metavar=("A", "B"))
+    env: str = _arg("lm_envs/SentimentTokens-v0", "id of the token environment they reply in")
+    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
+    split: str = _arg("test", "scenarios", choices=["train", "test"])
+    episodes: int = _arg(50, "how many")
+    temperature: float | None = _arg(None, "of --models; 0 takes the most likely token (default: that of training)", type=float)
+    device: str = _arg("auto", "cpu, cuda, or auto")
+    seed: int = _arg(0, "of what models write, of the order and of the sides")
+    report: str | None = _arg(None, "print what a file of judgements says, and stop", type=str, metavar="JUDGEMENTS")
+    json: str | None = _arg(None, "file for the report", type=str)
+    export: str | None = _arg(None, "write what was preferred to this .jsonl file (prompt, chosen, rejected), and stop", type=str)
+
+
 class UsageError(Exception):
     """Something the user can mend; shown as one line."""
 
@@ -147,7 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = vars(_parser().parse_args(argv))
     command, traceback = args.pop("command"), args.pop("traceback", False)
     try:
-        {"train": train, "evaluate": evaluate_command, "transcript": transcript_command, "chat": chat}[command](args)
+        {"train": train, "evaluate": evaluate_command, "transcript": transcript_command, "chat": chat, "annotate": annotate_command}[
+            command
+        ](args)
     except (UsageError, checkpoint.CheckpointError, AssetError, RewardModelError) as error:
         if traceback:
             raise
@@ -289,13 +315,40 @@ def chat(given: dict[str, Any]) -> None:
     talk(conversation)
 
 
+def annotate_command(given: dict[str, Any]) -> None:
+    """The command ``annotate``."""
+    from agents.annotation import command
+    from agents.annotation.pairs import read_pairs, write_pairs
+
+    args = AnnotateArgs(**given)
+    console = Console()
+    with _usage():
+        if args.report:
+            return command.print_report(args.report, console, args.json)
+        if not args.pairs:
+            raise UsageError("--pairs or --report must say which file")
+        judgements = Path(args.judgements) if args.judgements else command.beside(args.pairs)
+        if args.export:
+            return command.write_preferences(args.pairs, args.columns, judgements, args.export, console)
+        if args.models:
+            write_pairs(_sampled_pairs(args, console), Path(args.pairs))
+        pairs = read_pairs(args.pairs, args.columns)
+        command.serve(pairs, judgements, console, seed=args.seed, overlap=args.overlap, port=args.port)
+
+
 # Arguments.
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m agents", description="Language models as reinforcement-learning agents.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, cls in (("train", TrainArgs), ("evaluate", EvaluateArgs), ("transcript", TranscriptArgs), ("chat", ChatArgs)):
+    for name, cls in (
+        ("train", TrainArgs),
+        ("evaluate", EvaluateArgs),
+        ("transcript", TranscriptArgs),
+        ("chat", ChatArgs),
+        ("annotate", AnnotateArgs),
+    ):
         command = commands.add_parser(name, help=cls.__doc__, description=cls.__doc__, argument_default=argparse.SUPPRESS)
         for item in fields(cls):
             options = dict(item.metadata)
@@ -410,6 +463,31 @@ def _test_env(env: str, env_kwargs: Mapping[str, Any] | None, split: str, num_en
         made = make_token_env(env, num_envs, _resolved(model), env_kwargs or {})
     made.reset(seed=0)  # a prompt that doesn't fit shows here
     return made
+
+
+def _sampled_pairs(args: AnnotateArgs, console: Console) -> list[Pair]:
+    """Pairs of the first replies of two models in the same scenarios."""
+    from agents.annotation.pairs import paired
+
+    if Path(str(args.pairs)).exists() or Path(str(args.pairs)).suffix != ".jsonl":
+        raise UsageError(f"--models needs a new .jsonl file, not {args.pairs}; leave --models out to go on with it")
+    if args.columns:
+        raise UsageError("--columns is for pairs of your own, not for --models")
+    if args.episodes < 1:
+        raise UsageError(f"--episodes must be at least 1, got {args.episodes}")
+    sampling, written = Sampling(args.temperature), []
+    for place, model in enumerate(args.models or ()):
+        env = _test_env(args.env, args.env_kwargs, args.split, min(_ANNOTATE_ENVS, args.episodes), model)
+        policy = policy_for(env, _resolved(model)).to(_device(args.device))
+        written.append(evaluate(policy, env, args.episodes, sampling=sampling, seed=args.seed, sampling_seed=args.seed + place).episodes)
+    prompts, others = ([episode.prompt for episode in episodes] for episodes in written)
+    if prompts != others:
+        raise UsageError(f"{args.env} gave the two models different prompts; their replies can't be compared")
+    pairs = paired(prompts, *([episode.replies[0] for episode in episodes] for episodes in written))
+    if not pairs:
+        raise UsageError("the two models wrote the same, or nothing")
+    console.print(f"{len(pairs)} pairs of {args.episodes}; the others have the same two replies, or an empty one", highlight=False)
+    return pairs
 
 
 # Results.

@@ -16,6 +16,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.estimates import Estimate, bootstrap
 from agents.models import ModelSpec
 from agents.packing import Packed, pack
 from agents.policy import CausalLMPolicy
@@ -62,18 +63,6 @@ class Sampling:
             before = ranked.cumsum(dim=-1) - ranked  # the share of those more likely
             p = torch.zeros_like(p).scatter(1, order, ranked.masked_fill(before >= self.top_p, 0.0))
         return torch.multinomial(p, 1, generator=generator)[:, 0]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over episodes with a bootstrap interval of 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True)
@@ -128,18 +117,6 @@ class Evaluation:
         return {**means, "episodes": [{**e, "tokens": len(o.positions)} for e, o in zip(episodes, self.episodes, strict=True)]}
 
 
-def bootstrap(
-    values: Sequence[float] | npt.NDArray[Any], rng: np.random.Generator, *, level: float = 0.95, resamples: int = 2000
-) -> Estimate:
-    """The mean of values ``(n,)`` with a percentile bootstrap interval (Efron, 1979)."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.size == 0:
-        raise ValueError("no values to take the mean of")
-    means = np.array([array[rng.integers(array.size, size=array.size)].mean() for _ in range(resamples)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(array.mean()), float(low), float(high))
-
-
 def policy_for(env: VectorEnv[Any, Any, Any], model: str | Path | ModelSpec, **arguments: Any) -> CausalLMPolicy:
     """A policy for a token environment from a model's name or folder, or from a checkpoint; for evaluation.
 
@@ -168,6 +145,7 @@ def evaluate(
     *,
     sampling: Sampling | None = None,
     seed: int = 0,
+    sampling_seed: int | None = None,
     on_episode: Any = None,
 ) -> Evaluation:
     """Play whole episodes.
@@ -180,6 +158,7 @@ def evaluate(
         episodes: how many.
         sampling: by default as in training.
         seed: episode k opens with ``seed + k``; also seeds sampling and bootstrap.
+        sampling_seed: of sampling, where it isn't ``seed``: for another reply in the same scenario.
         on_episode: called with each finished :class:`Episode`.
     """
     if isinstance(policy, BaseAlgorithm):
@@ -194,7 +173,7 @@ def evaluate(
     policy.forget()
     try:
         with torch.no_grad():
-            done = _play(policy, env, episodes, sampling, seed, on_episode)
+            done = _play(policy, env, episodes, sampling, seed, seed if sampling_seed is None else sampling_seed, on_episode)
     finally:
         policy.forget()
         policy.set_training_mode(training)
@@ -203,9 +182,15 @@ def evaluate(
 
 
 def _play(
-    policy: CausalLMPolicy, env: VectorEnv[Any, Any, Any], episodes: int, sampling: Sampling, seed: int, on_episode: Any
+    policy: CausalLMPolicy,
+    env: VectorEnv[Any, Any, Any],
+    episodes: int,
+    sampling: Sampling,
+    seed: int,
+    sampling_seed: int,
+    on_episode: Any,
 ) -> list[Episode]:
-    generator = torch.Generator(policy.device).manual_seed(seed)
+    generator = torch.Generator(policy.device).manual_seed(sampling_seed)
     n = env.num_envs
     observations, infos = env.reset(seed=cast(Any, [seed + row for row in range(n)]))
     current = [_Recorder(seed + row, env, observations, infos, row) if row < episodes else None for row in range(n)]

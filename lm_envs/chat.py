@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, models
 from typing_extensions import Self
 
+from lm_envs.pieces import PIECES
 from lm_envs.spaces import well_formed
 from lm_envs.types import Message
 
@@ -464,12 +465,17 @@ def _without_added_tokens(backend: Tokenizer) -> Tokenizer:
 
 
 def _parts_lines(tokenizer: Tokenizer) -> bool:
-    """Whether no token spans two lines, since GPT-2's pattern, and at most digits beside it, takes texts apart before they are encoded."""
+    """Whether no token spans two lines, since texts are taken apart before they are encoded: by GPT-2's pattern, and at most digits
+    beside it, or by the bundled model's."""
     if tokenizer.normalizer is not None or tokenizer.pre_tokenizer is None:
         return False
     described = json.loads(tokenizer.pre_tokenizer.__getstate__())
-    parts = described["pretokenizers"] if described["type"] == "Sequence" else [described]
-    return [part["type"] for part in parts] in (["ByteLevel"], ["Digits", "ByteLevel"]) and parts[-1]["use_regex"]
+    *before, last = described["pretokenizers"] if described["type"] == "Sequence" else [described]
+    if last["type"] != "ByteLevel":
+        return False
+    if last["use_regex"]:
+        return [part["type"] for part in before] in ([], ["Digits"])
+    return before == [{"type": "Split", "pattern": {"Regex": PIECES}, "behavior": "Isolated", "invert": False}]
 
 
 def _without_prefix_space(part: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -18,8 +18,8 @@ _WAIT = 30.0  # seconds for another process that writes
 class AnswerCache:
     """Answers by key in an SQLite file, which threads and processes may share.
 
-    Each answer is a transaction of its own: whoever is killed, what was kept before is there and whole. The file holds prompts' checksums and
-    the answers, no prompts and no keys.
+    Each answer is a transaction of its own: whoever is killed, what was kept before is there and whole. The file holds checksums of
+    prompts and the answers, no prompts and no keys.
 
     Args:
         path: of the file; it and its folder are made where they don't exist.

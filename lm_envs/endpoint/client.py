@@ -101,7 +101,7 @@ class ChatEndpoint:
             raise ValueError("either key or key_variable")
         if finite("timeout", timeout) <= 0 or retries < 0 or concurrency < 1:
             raise ValueError(
-                f"timeout must be more than 0, retries at least 0 and concurrency at least 1; got {timeout!r}, {retries!r} and {concurrency!r}"
+                f"timeout must be more than 0, retries at least 0, concurrency at least 1; got {timeout!r}, {retries!r}, {concurrency!r}"
             )
         if len(prices) != 2:
             raise ValueError(f"prices must be two numbers, of prompts' and of answers' tokens; got {prices!r}")
@@ -154,8 +154,8 @@ class ChatEndpoint:
         """Answers to many requests, some at a time; equal ones are sent once.
 
         Raises:
-            EndpointError: as :meth:`complete`, for the first that fails; those not yet sent aren't sent, and the answers that came are in the
-                cache.
+            EndpointError: as :meth:`complete`, for the first that fails; those not yet sent aren't sent, and the answers that came are in
+                the cache.
             BudgetSpent: likewise.
         """
         written = [json.dumps(body, sort_keys=True) for body in bodies]

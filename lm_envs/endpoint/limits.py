@@ -100,11 +100,15 @@ class Budget:
         """
         wanted = self._price(prompt, completion)
         with self._lock:
-            total = Reserved(self._spent.tokens + self._reserved.tokens + wanted.tokens, self._spent.cost + self._reserved.cost + wanted.cost)
+            total = Reserved(
+                self._spent.tokens + self._reserved.tokens + wanted.tokens, self._spent.cost + self._reserved.cost + wanted.cost
+            )
             if self.tokens is not None and total.tokens > self.tokens:
-                raise BudgetSpent(f"the token budget is spent: {self._spent.tokens:,} of {self.tokens:,} used, the next request may take {wanted.tokens:,}")
+                used = f"{self._spent.tokens:,} of {self.tokens:,} used"
+                raise BudgetSpent(f"the token budget is spent: {used}, the next request may take {wanted.tokens:,}")
             if self.cost is not None and total.cost > self.cost:
-                raise BudgetSpent(f"the cost budget is spent: {self._spent.cost:g} of {self.cost:g} used, the next request may take {wanted.cost:g}")
+                used = f"{self._spent.cost:g} of {self.cost:g} used"
+                raise BudgetSpent(f"the cost budget is spent: {used}, the next request may take {wanted.cost:g}")
             self._reserved = Reserved(self._reserved.tokens + wanted.tokens, self._reserved.cost + wanted.cost)
         return wanted
 

@@ -24,7 +24,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """The table that a file holds.
 
     Raises:
-        DataError: when it can't be read, or isn't a table in TOML or JSON; the message names the file and, for what isn't TOML or JSON, the line.
+        DataError: when it can't be read, or isn't a table in TOML or JSON; the message names the file, and the line of a mistake in syntax.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:

@@ -17,14 +17,18 @@ from lm_envs.chat import ChatFormat
 from lm_envs.rewards.criterion import BEGINNING, Criterion
 from lm_envs.rewards.hugging_face import HuggingFaceModel, causal_lm
 from lm_envs.rewards.judging import CriterionJudge
-from lm_envs.types import Exchange, Message
+from lm_envs.types import Exchange
 
 _MAX_CHARS = 8000  # of what is quoted, at first
 _TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2, "float16": 1e-2}  # of probabilities, between passes that should agree
 _PROBES = (
     Exchange(({"role": "assistant", "content": "Yes."},)),
-    Exchange(({"role": "user", "content": "Is it far?\nI have to be there at nine."}, {"role": "assistant", "content": "A mile, I think."})),
-    Exchange(({"role": "tool", "content": "{}", "name": "find"}, {"role": "assistant", "content": "Nothing was found, I am sorry to say."})),
+    Exchange(
+        ({"role": "user", "content": "Is it far?\nI have to be there at nine."}, {"role": "assistant", "content": "A mile, I think."})
+    ),
+    Exchange(
+        ({"role": "tool", "content": "{}", "name": "find"}, {"role": "assistant", "content": "Nothing was found, I am sorry to say."})
+    ),
 )
 
 
@@ -47,8 +51,8 @@ class _Asked(NamedTuple):
 class Judge(HuggingFaceModel, CriterionJudge):
     """The expected score that a causal LM gives the reply by a criterion.
 
-    The model reads the criterion, the end of the conversation and the reply (see :mod:`lm_envs.rewards.criterion`) in its chat format, up to
-    where it would write a score. With p the softmax over its logits for the digits 1 to k there,
+    The model reads the criterion, the end of the conversation and the reply (see :mod:`lm_envs.rewards.criterion`) in its chat format,
+    up to where it would write a score. With p the softmax over its logits for the digits 1 to k there,
 
     ``reward = (Σ i · p_i - 1) / (k - 1)``, in [0, 1]
 

@@ -14,8 +14,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from lm_envs.endpoint import ChatEndpoint
-
 MAX_CHARS = 600  # of what a voice says
 SHOWN = 6  # messages of the conversation that a voice is shown
 
@@ -129,6 +127,8 @@ class EndpointVoice:
     """
 
     def __init__(self, url: str, model: str, *, temperature: float = 0.7, **endpoint: Any) -> None:
+        from lm_envs.endpoint import ChatEndpoint  # brings a library for HTTP, which others don't need
+
         self._endpoint = ChatEndpoint(url, model, **{"retries": 2, **endpoint})
         self._temperature = temperature
 

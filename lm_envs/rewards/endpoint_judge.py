@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _TOP = 20  # alternatives that are asked for at each position; what OpenAI gives at most
 _MAX_TOKENS = 16  # of an answer
 _REFUSED = (400, 422)  # what servers answer to a parameter that they don't know
-_NUMBER = re.compile(r"(?<![\w.,-])\d{1,2}(?:\.\d{1,3})?(?![\w]|[.,]\d)")
-_LABELLED = re.compile(r"\b(?:score|rating|grade|answer)\b\W{0,8}(\d(?:\.\d{1,3})?)(?![\w]|[.,]\d)", re.I)
+_NUMBER = re.compile(r"(?<![\w.,-])[0-9]{1,2}(?:\.[0-9]{1,3})?(?!\w|[.,][0-9])")
+_LABELLED = re.compile(r"\b(?:score|rating|grade|answer)\b\W{0,8}([0-9](?:\.[0-9]{1,3})?)(?!\w|[.,][0-9])", re.I)
 
 
 class EndpointJudge(CriterionJudge):
@@ -153,7 +153,7 @@ def score(answer: Answer, points: int) -> float | None:
 
 def _named(text: str, points: int) -> float | None:
     """The number that a text names as its score: the only one, or the only one behind a word for it; ``None`` if it isn't on the scale."""
-    text = re.sub(rf"(?<=\d)\s*(?:/|out of)\s*{points}\b", "", text[:20_000])
+    text = re.sub(rf"(?<=[0-9])\s*(?:/|out of)\s*{points}\b", "", text[:20_000])
     for found in (_LABELLED.findall(text), _NUMBER.findall(text)):
         numbers = {float(number) for number in found}
         if numbers:

@@ -232,7 +232,7 @@ def _judges(arguments: argparse.Namespace) -> int:
     console = Console()
     study = sweep.Study(arguments.model, tuple(dict.fromkeys(arguments.scorers)), arguments.pairs, arguments.seed, arguments.dtype)
     try:
-        results = sweep.run(study, lambda line: console.print(line, highlight=False))
+        results = analysis.with_totals(sweep.run(study, lambda line: console.print(line, highlight=False)))
     except AssetError as error:
         print(f"python -m benchmarks judges: {error}", file=sys.stderr)
         return 1

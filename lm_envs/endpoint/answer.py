@@ -85,7 +85,9 @@ def _position(one: Any) -> Alternatives:
 
 def _usage(body: Any) -> tuple[int, int] | None:
     usage = body.get("usage") if isinstance(body, dict) else None
-    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")] if isinstance(usage, dict) else []
-    if counts and all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-        return counts[0], counts[1]
-    return None
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not isinstance(prompt, int) or not isinstance(completion, int) or isinstance(prompt, bool) or isinstance(completion, bool):
+        return None
+    return (prompt, completion) if min(prompt, completion) >= 0 else None

@@ -62,10 +62,11 @@ def test_the_command_writes_a_table(monkeypatch, tmp_path, capsys):
     assert main(["judges", "--scorers", "vader", "judge", "--model", "tiny", "--pairs", "3", "--out", str(tmp_path)]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [(row["scorer"], row["on"]) for row in summary["results"]] == [
-        ("vader", "film"), ("vader", "news"), ("judge", "film"), ("judge", "news"), *(("judge", name) for name in PRINCIPLES),
+        ("vader", "film"), ("vader", "news"), ("vader", "all domains"),
+        ("judge", "film"), ("judge", "news"), ("judge", "all domains"), *(("judge", name) for name in PRINCIPLES),
     ]  # fmt: skip
     assert summary["results"][0]["accuracy"] == 1 and summary["machine"]["python"]
-    assert (tmp_path / "table.md").read_text().count("\n") == 9
+    assert (tmp_path / "table.md").read_text().count("\n") == 11
     assert "| vader | film, 3 | 1.00 [1.00, 1.00] |" in capsys.readouterr().out
 
 

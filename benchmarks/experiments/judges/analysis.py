@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.experiments.judges.sweep import Result
+from lm_envs.rewards.constitution import PRINCIPLES
 
 _RESAMPLES = 4000
 
@@ -19,6 +20,18 @@ def interval(wins: npt.NDArray[np.float64], resamples: int = _RESAMPLES) -> tupl
     means = wins[rng.integers(len(wins), size=(resamples, len(wins)))].mean(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def with_totals(results: Sequence[Result]) -> list[Result]:
+    """The results, and behind each scorer's domains all of them together."""
+    rows: list[Result] = []
+    for scorer in dict.fromkeys(one.scorer for one in results):
+        mine = [one for one in results if one.scorer == scorer]
+        rated = [one for one in mine if one.on not in PRINCIPLES]
+        wins, injected = (np.concatenate([getattr(one, name) for one in rated]) for name in ("wins", "injected"))
+        seconds = float(np.average([one.seconds for one in rated], weights=[len(one.wins) for one in rated]))
+        rows += [*rated, Result(scorer, "all domains", wins, injected, seconds), *(one for one in mine if one.on in PRINCIPLES)]
+    return rows
 
 
 def plain(results: Sequence[Result]) -> list[dict[str, Any]]:

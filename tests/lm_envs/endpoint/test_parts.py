@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lm_envs.endpoint import Answer, AnswerCache, Budget, BudgetSpent, RateLimit, limits
@@ -18,6 +18,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON)
 def test_any_body_is_an_answer_or_a_value_error(body):
     try:
@@ -26,6 +27,7 @@ def test_any_body_is_an_answer_or_a_value_error(body):
         pass
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(JSON, JSON, JSON)
 def test_what_surrounds_a_content_is_read_with_suspicion(logprobs, top, usage):
     positions = {"content": [{"token": "4", "logprob": -1, "top_logprobs": top}]}

@@ -6,7 +6,7 @@ import warnings
 
 import gymnasium as gym
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lm_envs  # noqa: F401
@@ -17,6 +17,7 @@ from lm_envs.rewards.endpoint_judge import score
 from tests.lm_envs.endpoint.server import Running
 from tests.lm_envs.rewards.exchanges import exchange
 
+ANY_TIME = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 REPLIES = ["one", "one two", "one two three", "a b c d", "one two three four five", "one", ""]
 SCORES = [2, 3, 4, 5, 1, 2, 1]  # by the server: 1 and the number of words, modulo 5
 
@@ -65,6 +66,7 @@ def test_expected_scores(content, alternatives, found):
     assert score(Answer(content, tuple(alternatives)), 5) == pytest.approx(found)
 
 
+@ANY_TIME
 @given(st.text(alphabet=st.sampled_from("0123456789.,/- Score:outf\n٤五")) | st.text(), st.integers(2, 9))
 def test_a_score_is_on_the_scale_whatever_the_answer(content, points):
     found = score(Answer(content, (((content[:1], -0.5), ("2", -1.0)),)), points)

@@ -214,7 +214,10 @@ class ChatEndpoint:
     def _post(self, sent: bytes, key: str | None) -> tuple[int, str | None, bytes]:
         """Status, ``Retry-After`` and body of one attempt."""
         ends = time.monotonic() + self._timeout
-        session = self._idle.pop() if self._idle else requests.Session()
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = requests.Session()
         try:
             response = session.post(
                 self.url,

@@ -75,7 +75,9 @@ class Criterion:
 
     def __post_init__(self) -> None:
         examples = [{key: value for key, value in one._asdict().items() if value != ""} for one in self.examples]
-        _checked(Table({"name": self.name, "question": self.question, "scale": self.scale, "examples": examples}, "criterion"))
+        given = {"name": self.name, "question": self.question, "scale": self.scale, "examples": examples}
+        for key, value in _checked(Table(given, "criterion")).items():
+            object.__setattr__(self, key, value)
 
     @classmethod
     def load(cls, source: str | Path | Mapping[str, Any] | Criterion) -> Criterion:

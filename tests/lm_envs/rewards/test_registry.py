@@ -111,7 +111,6 @@ def test_arguments_make_another_and_equal_ones_the_same():
     ("spec", "arguments", "problem"),
     [
         ("mine", {"nmae": "x"}, "reward model 'mine': got an unexpected keyword argument 'nmae'; reward_kwargs it takes: name"),
-        ("made", {}, "reward model 'made': expected a|reward model 'made': missing"),
         ("made", {"word": "x"}, "reward model 'made': missing a required argument: 'length'; reward_kwargs it takes: length, word"),
         (plain, {"x": 1}, "one that is made already takes none"),
     ],

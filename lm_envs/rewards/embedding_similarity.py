@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from lm_envs.types import Exchange
 
 References = Literal["message"] | Sequence[str] | Callable[[Exchange], Sequence[str]]
 
-_OVER = {"max": np.max, "mean": np.mean}
+_OVER: Mapping[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean}
 
 
 class EmbeddingSimilarity(Shared):

@@ -151,7 +151,7 @@ class Judge(HuggingFaceModel, CriterionJudge):
         if criterion not in self._asked:
             tail, digits = self._digits(criterion.points)
             rows = [self._ids(exchange, criterion, tail) for exchange in _PROBES]
-            prefix = os.path.commonprefix(rows)
+            prefix = list(os.path.commonprefix(rows))
             plain = _Asked(digits, tail, [], None)
             self._asked[criterion] = self._cached(rows, plain, prefix) or plain
         return self._asked[criterion]
@@ -161,7 +161,7 @@ class Judge(HuggingFaceModel, CriterionJudge):
         spelled = [self._format.encode_reply(f"{BEGINNING}{number}")[:-1] for number in range(1, points + 1)]
         shared = os.path.commonprefix(spelled)
         if {len(ids) - len(shared) for ids in spelled} == {1}:
-            return shared, [ids[-1] for ids in spelled]
+            return list(shared), [ids[-1] for ids in spelled]
         raise ValueError(f"reward model {self.name!r}: the model's tokenizer doesn't write each digit as one token")
 
     # Forward passes.
@@ -173,7 +173,8 @@ class Judge(HuggingFaceModel, CriterionJudge):
 
         config = self._model.config.get_text_config()
         if reason := _neighbourly(config, self.max_length):
-            return self._row_by_row(reason)
+            self._row_by_row(reason)
+            return None
         try:
             cache = DynamicCache(config=config)
             with torch.inference_mode():
@@ -181,10 +182,13 @@ class Judge(HuggingFaceModel, CriterionJudge):
                 asked = plain._replace(prefix=prefix, cache=cache)
                 together = self._read(rows, asked)
         except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError, LookupError) as error:
-            return self._row_by_row(type(error).__name__)
-        else:
-            difference = float(np.abs(np.exp(together) - np.exp(self._read(rows, plain))).max())
-            return asked if difference <= self._tolerance else self._row_by_row(f"batches differ from single rows by {difference:.2g}")
+            self._row_by_row(type(error).__name__)
+            return None
+        difference = float(np.abs(np.exp(together) - np.exp(self._read(rows, plain))).max())
+        if difference <= self._tolerance:
+            return asked
+        self._row_by_row(f"batches differ from single rows by {difference:.2g}")
+        return None
 
     def _row_by_row(self, reason: str) -> None:
         warnings.warn(f"reward model {self.name!r}: {type(self._model).__name__} is read row by row ({reason})", stacklevel=2)

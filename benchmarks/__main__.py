@@ -231,18 +231,21 @@ def _judges(arguments: argparse.Namespace) -> int:
 
     console = Console()
     study = sweep.Study(arguments.model, tuple(dict.fromkeys(arguments.scorers)), arguments.pairs, arguments.seed, arguments.dtype)
+    out: Path = arguments.out
+    results: list[sweep.Result] = []
     try:
-        results = analysis.with_totals(sweep.run(study, lambda line: console.print(line, highlight=False)))
+        for result in sweep.run(study):
+            results.append(result)
+            console.print(analysis.line(result), highlight=False)
+            rows = analysis.with_totals(results)  # written each time: a run that is cut short leaves what it has
+            summary = {"study": asdict(study), "machine": machine(), "results": analysis.plain(rows)}
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "table.md").write_text(analysis.markdown(rows), encoding="utf-8")
+            (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     except AssetError as error:
         print(f"python -m benchmarks judges: {error}", file=sys.stderr)
         return 1
-    table = analysis.markdown(results)
-    out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "table.md").write_text(table, encoding="utf-8")
-    summary = {"study": asdict(study), "machine": machine(), "results": analysis.plain(results)}
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    console.print(table, markup=False, highlight=False, soft_wrap=True)
+    console.print((out / "table.md").read_text("utf-8"), markup=False, highlight=False, soft_wrap=True)
     console.print(f"{out}: summary.json, table.md", highlight=False)
     return 0
 

@@ -63,7 +63,7 @@ class Judge(HuggingFaceModel, CriterionJudge):
         gym.make("lm_envs/Dialogue-v0", reward="judge", reward_kwargs={"criterion": "helpfulness", "model": "smollm2-135m"})
 
     Quoted text yields no control token of the model, and each of its lines is marked as quoted. That doesn't keep a reply from talking the
-    judge into a score: `docs/judges.md` shows how much SmolLM2-135M can be.
+    judge into a score: ``python -m benchmarks judges`` measures how much one can be.
 
     Args:
         criterion: the name of one that comes with this package, a file, a mapping, or a :class:`Criterion`.

@@ -51,6 +51,11 @@ def plain(results: Sequence[Result]) -> list[dict[str, Any]]:
     ]
 
 
+def line(result: Result) -> str:
+    """A result in a line."""
+    return f"{result.scorer}, {result.on}: {_shown(result.wins)}, {1000 * result.seconds:.1f} ms a reply"
+
+
 def markdown(results: Sequence[Result]) -> str:
     """A row for each scorer and kind of pair."""
     lines = [

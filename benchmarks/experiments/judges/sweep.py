@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -69,20 +69,17 @@ class Result(NamedTuple):
     seconds: float
 
 
-def run(study: Study, report: Callable[[str], Any] = lambda line: None) -> list[Result]:
-    """All results; the judge's on the constitution's principles as well.
+def run(study: Study) -> Iterator[Result]:
+    """All results, one by one; the judge's on the constitution's principles as well.
 
     Raises:
         AssetError: when the data or a model can't be had.
         ImportError: without torch.
     """
     domains = dict(rated_pairs(study.pairs, np.random.default_rng(study.seed)))
-    results = []
     for name in study.scorers:
         for on, model, pairs in _measured(name, study, domains):
-            results.append(measure(name, on, model, pairs))
-            report(f"{name}, {on}: {results[-1].wins.mean():.2f}, {1000 * results[-1].seconds:.1f} ms a reply")
-    return results
+            yield measure(name, on, model, pairs)
 
 
 def measure(scorer: str, on: str, model: RewardModel, pairs: Sequence[Pair]) -> Result:

@@ -16,6 +16,7 @@ from lm_envs.rewards.registry import names, register, resolve
 from lm_envs.rewards.repetition import Repetition
 from lm_envs.rewards.scoring import RewardModelError, Score, score
 from lm_envs.rewards.signals import Signals
+from lm_envs.rewards.trained import TrainedReward
 from lm_envs.rewards.vader import VaderSentiment
 from lm_envs.rewards.weighted_sum import WeightedSum
 
@@ -32,6 +33,7 @@ __all__ = [
     "Score",
     "Shared",
     "Signals",
+    "TrainedReward",
     "VaderSentiment",
     "WeightedSum",
     "names",

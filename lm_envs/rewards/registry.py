@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from lm_envs.rewards.trained import is_trained, shared
 from lm_envs.types import RewardModel
 
 ENTRY_POINTS = "lm_envs.rewards"
@@ -51,7 +52,7 @@ def names() -> list[str]:
 
 
 def resolve(spec: str | RewardModel) -> RewardModel:
-    """A reward model from its registered name; a reward model as it is.
+    """A reward model from its registered name, or from the folder of a trained one; a reward model as it is.
 
     Raises:
         ValueError: for an unknown name; the message lists the known ones.
@@ -64,6 +65,8 @@ def resolve(spec: str | RewardModel) -> RewardModel:
             raise TypeError(f"reward must be a registered name or a callable from exchanges to scores, got {kind}")
         return given
     with _lock:
+        if given not in _made and given not in _targets and is_trained(given) and given not in _entry_points():
+            return shared(given)  # not kept by its name: another may be saved there
         if given not in _made:
             _made[given] = _make(given)
         return _made[given]

@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, transcript, chat, reward-model. Bad arguments give one line, not a traceback."""
+"""The command line: train, evaluate, transcript, chat, reward-model, rlhf. Bad arguments give one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from agents.algorithms import ALGORITHMS, make, make_token_env
 from agents.arguments import UsageError, add, arg, json_object
 from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_from, policy_for
 from agents.kl import ReferenceKL
+from agents.parting import Watch
 from agents.policy import CausalLMPolicy
 from agents.reward_model.arguments import RewardModelArgs
+from agents.rlhf.arguments import RLHFArgs
 from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar, run_logger
 from lm_envs.assets import AssetError
 from lm_envs.rendering import printable
@@ -66,6 +68,7 @@ class TrainArgs:
     )
     seed: int = arg(0, "of everything that is drawn")
     out: str | None = arg(None, "folder of the run (default: a new one under runs/)", type=str)
+    watch: str | None = arg(None, "ground-truth metric: warn when the reward goes on rising while it falls", type=str)
     tracker: str = arg("tensorboard", "where metrics go beside metrics.jsonl and metrics.csv", choices=TRACKERS)
     eval_episodes: int = arg(64, "episodes on the test split before and after; 0 for none")
     checkpoint_every: int = arg(10, "iterations between checkpoints")
@@ -136,6 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "transcript": transcript_command,
             "chat": chat,
             "reward-model": reward_model_command,
+            "rlhf": rlhf_command,
         }
         run[command](args)
     except (UsageError, checkpoint.CheckpointError, AssetError, RewardModelError) as error:
@@ -173,7 +177,14 @@ def train(given: dict[str, Any]) -> None:
         before = _evaluated(policy, test, args.eval_episodes, args.seed, console, "before")[0].to_json()
         (out / _BEFORE).write_text(json.dumps(before), encoding="utf-8")
     bar = ProgressBar(args.total_tokens, args.algo.upper(), console)
-    callbacks = [EpisodeMetrics(), *([kl] if kl else []), bar, checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every)]
+    watch = [Watch(args.watch)] if args.watch else []
+    callbacks = [
+        EpisodeMetrics(),
+        *watch,
+        *([kl] if kl else []),
+        bar,
+        checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every),
+    ]
     tokens = algo.num_timesteps
     try:
         algo.learn(args.total_tokens - tokens, callback=callbacks, log_interval=1, reset_num_timesteps=not resume)
@@ -287,10 +298,27 @@ def reward_model_command(given: dict[str, Any]) -> None:
         run(RewardModelArgs(**given), Console())
 
 
+def rlhf_command(given: dict[str, Any]) -> None:
+    """The command ``rlhf``."""
+    from agents.rlhf.command import run
+
+    if "betas" in given:
+        given["betas"] = tuple(given["betas"])
+    with _usage():
+        run(RLHFArgs(**given), Console())
+
+
 # Arguments.
 
 
-_COMMANDS = {"train": TrainArgs, "evaluate": EvaluateArgs, "transcript": TranscriptArgs, "chat": ChatArgs, "reward-model": RewardModelArgs}
+_COMMANDS = {
+    "train": TrainArgs,
+    "evaluate": EvaluateArgs,
+    "transcript": TranscriptArgs,
+    "chat": ChatArgs,
+    "reward-model": RewardModelArgs,
+    "rlhf": RLHFArgs,
+}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ def of_preferences(chosen: Array, rejected: Array) -> Calibration:
         return Calibration(1.0, -float(np.concatenate([chosen, rejected]).mean()))
     x = np.append(differences / unit, -1.0)  # one mistake of ordinary size keeps the optimum finite; weighs little among many pairs
     scale = 0.0
-    for _ in range(_STEPS):
+    for _ in range(_STEPS if x.sum() > 0 else 0):  # else the likelihood falls from 0 on
         p = 1.0 / (1.0 + np.exp(-np.clip(scale * x, -50.0, 50.0)))
         step = float(np.sum((1.0 - p) * x) / np.sum(p * (1.0 - p) * x**2))
         scale += float(np.clip(step, -1.0, 1.0))
@@ -56,13 +56,13 @@ def of_preferences(chosen: Array, rejected: Array) -> Calibration:
 
 
 class Bin(NamedTuple):
-    """A bin of a calibration plot: what was predicted and observed in the mean, with a 95 % interval of the latter, and of how many."""
+    """A bin of a calibration plot: what was predicted and observed in the mean, with a 95 % interval of the latter, and how many."""
 
     predicted: float
     observed: float
     low: float
     high: float
-    count: int
+    size: int
 
 
 def bins(predicted: Array, observed: Array, count: int = 10) -> list[Bin]:
@@ -83,4 +83,4 @@ def bins(predicted: Array, observed: Array, count: int = 10) -> list[Bin]:
 
 def error(found: list[Bin]) -> float:
     """The mean distance between predicted and observed, weighted by the bins' counts: the expected calibration error."""
-    return float(sum(one.count * abs(one.predicted - one.observed) for one in found) / sum(one.count for one in found))
+    return float(sum(one.size * abs(one.predicted - one.observed) for one in found) / sum(one.size for one in found))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from agents import trainers
 from agents.arguments import UsageError
 from agents.files import read_json, write_json
 from agents.reward_model import calibration, heldout, plot
@@ -20,7 +21,7 @@ from agents.reward_model.arguments import RewardModelArgs
 from agents.reward_model.data import Data, Preference, Rated, preferences, rated
 from agents.reward_model.labels import label, levels
 from agents.reward_model.pairs import pair
-from agents.reward_model.training import CHECKPOINTS, Settings, preference_model, rating_model
+from agents.reward_model.training import Settings, preference_model, rating_model
 from lm_envs.rendering import printable
 from lm_envs.rewards import TrainedReward, VaderSentiment
 from lm_envs.rewards.trained import READS, RewardSpec, is_trained
@@ -115,7 +116,7 @@ def _train(args: RewardModelArgs, data: Data[Any], out: Path, console: Console) 
         if isinstance(train[0], Rated):
             pairs = pair(train, args.epochs, args.margin, np.random.default_rng(args.seed))
         console.print(f"{data.name}: {len(train):,} for training, {len(pairs):,} pairs", highlight=False)
-        found |= {"pairs": len(pairs), "log": preference_model(pairs, data.reads, replace(settings, epochs=1), out)}
+        found |= {"pairs": len(pairs), "loss": preference_model(pairs, data.reads, replace(settings, epochs=1), out)}
     else:
         console.print(f"{data.name}: {len(train):,} for training", highlight=False)
         ratings = np.array([one.rating for one in train])
@@ -123,11 +124,12 @@ def _train(args: RewardModelArgs, data: Data[Any], out: Path, console: Console) 
             edges = data.edges or levels(ratings)
             targets, values = label(ratings, edges)
             found |= {"edges": edges, "values": values}
-            found["log"] = rating_model(train, targets, len(values), data.reads, settings, out)
+            found["loss"] = rating_model(train, targets, len(values), data.reads, settings, out)
         else:
-            found["log"] = rating_model(train, ratings, 1, data.reads, settings, out)
+            found["loss"] = rating_model(train, ratings, 1, data.reads, settings, out)
     found["seconds"] = time.perf_counter() - began
     write_json(out / TRAINED, found)
+    trainers.done(out)
     return found
 
 
@@ -145,7 +147,7 @@ def _test(args: RewardModelArgs, data: Data[Any], training: Mapping[str, Any], o
     spec = replace(spec, scale=found.scale, offset=found.offset)
     spec.save(out)
     results = _heldout(args, data, TrainedReward(out, device=_device(args)))
-    results |= {"args": asdict(args), "training": {key: value for key, value in training.items() if key != "log"}}
+    results |= {"args": asdict(args), "training": training}
     accuracy = {domain: one["by_scorer"][spec.name] for domain, one in results["accuracy"].items()}
     replace(spec, about={**spec.about, "heldout_accuracy": accuracy, "calibration_error": results["calibration"]["error"]}).save(out)
     return results
@@ -229,6 +231,3 @@ def _results(accuracy: Mapping[str, heldout.Accuracies], plotted: tuple[Array, A
 
 def _shown(estimate: Mapping[str, float], sign: str = "") -> str:
     return f"{estimate['mean']:{sign}.3f} [{estimate['low']:{sign}.3f}, {estimate['high']:{sign}.3f}]"
-
-
-assert CHECKPOINTS  # in the folder while training lasts

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from agents.models import bf16_is_fast
+from agents import trainers
 from agents.reward_model.data import Preference, Rated
 from lm_envs import assets
 from lm_envs.rewards.trained import READS
 
-CHECKPOINTS = "training"
 BASES = ("minilm", *assets.MODELS)
 
 _LAYER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
+_SAVE_STEPS = 50
 _WINDOW = 50  # batches within which texts of like lengths are gathered
 
 
@@ -52,7 +50,7 @@ class Settings:
     frozen_layers: int = 0
 
 
-def preference_model(pairs: Sequence[Preference], reads: str, settings: Settings, folder: Path) -> list[dict[str, float]]:
+def preference_model(pairs: Sequence[Preference], reads: str, settings: Settings, folder: Path) -> float:
     """Train a Bradley-Terry model with TRL's ``RewardTrainer``: −log σ(r(chosen) − r(rejected)).
 
     Args:
@@ -62,7 +60,7 @@ def preference_model(pairs: Sequence[Preference], reads: str, settings: Settings
         folder: of the model; what a killed training left there is gone on with.
 
     Returns:
-        What was logged.
+        The mean loss.
     """
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
@@ -73,13 +71,12 @@ def preference_model(pairs: Sequence[Preference], reads: str, settings: Settings
     lengths = np.array([max(map(len, both)) for both in zip(*ids, strict=True)])
     order = _order(lengths, settings, max(1, settings.batch_size // 2))
     data = Dataset.from_dict({"chosen_ids": [ids[0][row] for row in order], "rejected_ids": [ids[1][row] for row in order]})
-    arguments = RewardConfig(**_arguments(settings, folder, max(1, settings.batch_size // 2)), max_length=None, disable_dropout=True)
+    given = _arguments(settings, folder, max(1, settings.batch_size // 2))
+    arguments = trainers.configuration(RewardConfig, **given, max_length=None, disable_dropout=True)
     return _train(RewardTrainer, model, arguments, data, tokenizer, None, folder)
 
 
-def rating_model(
-    rated: Sequence[Rated], targets: npt.NDArray[Any], labels: int, reads: str, settings: Settings, folder: Path
-) -> list[dict[str, float]]:
+def rating_model(rated: Sequence[Rated], targets: npt.NDArray[Any], labels: int, reads: str, settings: Settings, folder: Path) -> float:
     """Train a model of ratings (one output, squared error) or of labels (cross-entropy).
 
     Args:
@@ -91,7 +88,7 @@ def rating_model(
         folder: of the model; what a killed training left there is gone on with.
 
     Returns:
-        What was logged.
+        The mean loss.
     """
     from datasets import Dataset
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
@@ -100,7 +97,7 @@ def rating_model(
     ids = _encode(tokenizer, [READS[reads](one.exchange) for one in rated], settings.max_length)
     order = _order(np.array([len(row) for row in ids]), settings, settings.batch_size)
     data = Dataset.from_dict({"input_ids": [ids[row] for row in order], "labels": [targets[row].item() for row in order]})
-    arguments = TrainingArguments(**_arguments(settings, folder, settings.batch_size))
+    arguments = trainers.configuration(TrainingArguments, **_arguments(settings, folder, settings.batch_size))
     return _train(Trainer, model, arguments, data, tokenizer, DataCollatorWithPadding(tokenizer), folder)
 
 
@@ -174,44 +171,14 @@ def _order(lengths: npt.NDArray[np.int64], settings: Settings, size: int) -> lis
 
 
 def _arguments(settings: Settings, folder: Path, batch: int) -> dict[str, Any]:
-    cpu = settings.device == "cpu" or not torch.cuda.is_available()
-    return {
-        "output_dir": str(folder / CHECKPOINTS),
-        "num_train_epochs": 1,  # the data hold all epochs, in order
-        "train_sampling_strategy": "sequential",
-        "per_device_train_batch_size": batch,
-        "learning_rate": settings.learning_rate,
-        "warmup_steps": 0.06,
-        "weight_decay": 0.01,
-        "seed": settings.seed,
-        "use_cpu": cpu,
-        "bf16": bf16_is_fast(torch.device("cpu" if cpu else "cuda")),
-        "gradient_checkpointing": False,
-        "save_strategy": "steps",
-        "save_steps": 100,
-        "save_total_limit": 2,
-        "logging_steps": 20,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "dataloader_pin_memory": not cpu,
-    }
+    shared = {name: getattr(settings, name) for name in ("learning_rate", "seed", "device")}
+    given = trainers.arguments(folder, batch=batch, save_steps=_SAVE_STEPS, **shared)
+    return {**given, "train_sampling_strategy": "sequential"}  # the data hold all epochs, in order
 
 
-def _train(trainer: Callable[..., Any], model: Any, arguments: Any, data: Any, tokenizer: Any, collator: Any, folder: Path) -> list[Any]:
-    from transformers.trainer_callback import PrinterCallback
-
+def _train(trainer: Callable[..., Any], model: Any, arguments: Any, data: Any, tokenizer: Any, collator: Any, folder: Path) -> float:
     made = trainer(model=model, args=arguments, train_dataset=data, processing_class=tokenizer, data_collator=collator)
-    made.remove_callback(PrinterCallback)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*pin_memory.*")
-        made.train(resume_from_checkpoint=last_checkpoint(folder / CHECKPOINTS))
+    loss = trainers.fit(made, folder)
     made.model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-    return [{key: float(value) for key, value in row.items()} for row in made.state.log_history]
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The latest checkpoint of a Trainer that is complete; what it writes last is its state."""
-    found = sorted((int(path.parent.name.rpartition("-")[2]), path.parent) for path in folder.glob("checkpoint-*/trainer_state.json"))
-    return str(found[-1][1]) if found else None
+    return loss

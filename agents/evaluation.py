@@ -365,7 +365,7 @@ def kl_from(policy: CausalLMPolicy, reference: CausalLMPolicy | None, episodes: 
     sums = np.bincount(of_episode, np.concatenate(exact))
     rng = np.random.default_rng(seed)
     return Divergence(
-        ratio(sums, counts, seed=seed),
+        ratio(sums, counts, rng),
         bootstrap(sums, rng),
         bootstrap(np.bincount(of_episode, np.concatenate(sampled)), rng),
     )
@@ -396,9 +396,9 @@ def surprise(policy: CausalLMPolicy, episodes: Sequence[Episode]) -> npt.NDArray
     return np.bincount(np.repeat(np.arange(len(counts)), counts), np.concatenate([*found, np.zeros(0)]), minlength=len(counts))
 
 
-def ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], *, seed: int = 0) -> Estimate:
+def ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], rng: np.random.Generator) -> Estimate:
     """The sum of all ``sums`` over that of all ``counts``, ``(n,)`` each; the interval resamples both together."""
-    draws = np.random.default_rng(seed).integers(len(counts), size=(2000, len(counts)))
+    draws = rng.integers(len(counts), size=(2000, len(counts)))
     low, high = np.quantile(sums[draws].sum(axis=1) / np.maximum(counts[draws].sum(axis=1), 1), [0.025, 0.975])
     return Estimate(float(sums.sum() / max(counts.sum(), 1)), float(low), float(high))
 

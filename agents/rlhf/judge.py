@@ -67,7 +67,7 @@ def _judged(args: RLHFArgs, policy: Path, start: Path, reward: str, kind: str) -
         raise UsageError(f"--gold: {args.env} has no metric {args.gold!r}; it has {', '.join(sorted(done.metrics))}")
     moved = kl_from(ours, theirs, done.episodes)
     sums, counts = surprise(theirs, done.episodes), np.array([len(one.positions) for one in done.episodes])
-    perplexity = {name: float(np.exp(value)) for name, value in asdict(ratio(sums, counts)).items()}
+    perplexity = {name: float(np.exp(value)) for name, value in asdict(ratio(sums, counts, np.random.default_rng(0))).items()}
     return {
         "proxy": asdict(done.reward),
         "gold": asdict(done.metrics[args.gold]),

@@ -26,7 +26,7 @@ from agents.algorithms import ALGORITHMS, make, make_token_env
 from agents.arguments import UsageError, add, arg, json_object
 from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_from, policy_for
 from agents.kl import ReferenceKL
-from agents.parting import Watch
+from agents.parting import UnknownMetric, Watch
 from agents.policy import CausalLMPolicy
 from agents.reward_model.arguments import RewardModelArgs
 from agents.rlhf.arguments import RLHFArgs
@@ -191,6 +191,8 @@ def train(given: dict[str, Any]) -> None:
     except KeyboardInterrupt:
         there = checkpoint.find(out / _CHECKPOINT)
         raise UsageError(f"interrupted; go on with --resume {out}" if there else "interrupted before the first checkpoint") from None
+    except UnknownMetric as error:
+        raise UsageError(f"--watch: {error}") from error
     finally:
         bar.close()
         logger.close()

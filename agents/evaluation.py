@@ -362,7 +362,7 @@ def kl_from(policy: CausalLMPolicy, reference: CausalLMPolicy | None, episodes: 
                 sampled.append((p - q).gather(1, action[:, None])[:, 0].double().cpu().numpy())
     counts = np.array([len(episode.positions) for episode in episodes if len(episode.positions)])
     of_episode = np.repeat(np.arange(len(counts)), counts)
-    sums = np.bincount(of_episode, np.concatenate(exact))
+    sums = np.bincount(of_episode, np.concatenate(exact)).astype(np.float64)
     rng = np.random.default_rng(seed)
     return Divergence(
         ratio(sums, counts, rng),
@@ -393,7 +393,7 @@ def surprise(policy: CausalLMPolicy, episodes: Sequence[Episode]) -> npt.NDArray
                 logs = torch.log_softmax(policy.logits(state), dim=-1)
                 found.append(-logs.gather(1, action[:, None])[:, 0].double().cpu().numpy())
     counts = [len(episode.positions) for episode in episodes]
-    return np.bincount(np.repeat(np.arange(len(counts)), counts), np.concatenate([*found, np.zeros(0)]), minlength=len(counts))
+    return np.bincount(np.repeat(np.arange(len(counts)), counts), np.concatenate([*found, np.zeros(0)]), len(counts)).astype(np.float64)
 
 
 def ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], rng: np.random.Generator) -> Estimate:

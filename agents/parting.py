@@ -18,6 +18,10 @@ class PartingWarning(UserWarning):
     """The reward and the ground truth have parted."""
 
 
+class UnknownMetric(ValueError):
+    """The environment doesn't have the metric that is to be watched."""
+
+
 @dataclass(frozen=True)
 class Parting:
     """Where they parted.
@@ -72,6 +76,9 @@ class Watch(BaseCallback):
     Args:
         metric: in ``info["metrics"]`` of the environment.
         window: episodes in a window.
+
+    Raises:
+        UnknownMetric: in training, when the first episode ends without it.
     """
 
     def __init__(self, metric: str, *, window: int = WINDOW) -> None:
@@ -87,7 +94,8 @@ class Watch(BaseCallback):
             if "episode" not in info:
                 continue
             if self.metric not in info.get("metrics", {}):
-                raise ValueError(f"the environment has no metric {self.metric!r}; it has {', '.join(sorted(info.get('metrics', {})))}")
+                known = ", ".join(sorted(info.get("metrics", {})))
+                raise UnknownMetric(f"the environment has no metric {self.metric!r}; it has {known}")
             self._reward.append(float(info["episode"]["r"]))
             self._gold.append(float(info["metrics"][self.metric]))
             self._tokens.append(self.num_timesteps)

@@ -257,7 +257,7 @@ def _values(
         value = values.get(column)
         if column in classes and isinstance(value, int) and 0 <= value < len(classes[column]):
             value = classes[column][value]
-        if column in numbers and isinstance(value, Real) and not isinstance(value, bool):
+        if column in numbers and not isinstance(value, bool) and isinstance(value, Real):
             value = repr(float(value))
         if value is None and column not in required:
             value = ""

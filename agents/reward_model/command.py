@@ -187,33 +187,29 @@ def _scorers(data: Data[Any], model: TrainedReward) -> dict[str, Any]:
 
 
 def _heldout(args: RewardModelArgs, data: Data[Any], model: TrainedReward) -> dict[str, Any]:
-    part: Sequence[Any] = data.parts["test"]
-    domains = sorted({one.domain for one in part})
-    scorers = _scorers(data, model)
-    rng = np.random.default_rng(args.seed)
+    part: list[Any] = list(data.parts["test"])
+    scorers, rng = _scorers(data, model), np.random.default_rng(args.seed)
+    by_domain = {domain: np.flatnonzero([one.domain == domain for one in part]) for domain in sorted({one.domain for one in part})}
+    sources = {domain: [part[int(row)].source for row in rows] for domain, rows in by_domain.items()}
     accuracy: dict[str, heldout.Accuracies] = {}
     if isinstance(part[0], Preference):
         sides = {name: _of_pairs(score, part) for name, score in scorers.items()}
-        for domain in domains:
-            rows = np.array([one.domain == domain for one in part])
+        for domain, rows in by_domain.items():
             chosen, rejected = ({name: both[side][rows] for name, both in sides.items()} for side in (0, 1))
-            accuracy[domain] = heldout.of_pairs(chosen, rejected, [one.source for one in part if one.domain == domain])
-        first = sides[model.name]
-        return _results(accuracy, _probabilities(first[0] - first[1], rng), "of a probability")
+            accuracy[domain] = heldout.of_pairs(chosen, rejected, sources[domain])
+        return _results(accuracy, _probabilities(sides[model.name][0] - sides[model.name][1], rng), "of a probability")
     scores = {name: np.array(score([one.exchange for one in part]), dtype=np.float64) for name, score in scorers.items()}
     ratings = np.array([one.rating for one in part])
-    differences = []
-    for domain in domains:
-        rows = np.flatnonzero([one.domain == domain for one in part])
-        chosen = {name: one[rows] for name, one in scores.items()}
-        accuracy[domain] = heldout.of_ratings(chosen, ratings[rows], [part[row].source for row in rows], args.margin)
-        mixed = rng.permutation(rows)
-        first, second = mixed[: len(mixed) // 2], mixed[len(mixed) // 2 : len(mixed) // 2 * 2]
-        apart = np.abs(ratings[first] - ratings[second]) >= args.margin
-        differences.append(((scores[model.name][first] - scores[model.name][second]) * np.sign(ratings[first] - ratings[second]))[apart])
+    for domain, rows in by_domain.items():
+        accuracy[domain] = heldout.of_ratings(
+            {name: one[rows] for name, one in scores.items()}, ratings[rows], sources[domain], args.margin
+        )
     if args.kind != "preferences":
         return _results(accuracy, (scores[model.name], ratings), "of a rating")
-    return _results(accuracy, _probabilities(np.concatenate(differences), rng), "of a probability")
+    ours = {id(one.exchange): score for one, score in zip(part, scores[model.name], strict=True)}
+    pairs = pair(part, 1, args.margin, rng)
+    differences = np.array([ours[id(one.chosen)] - ours[id(one.rejected)] for one in pairs])
+    return _results(accuracy, _probabilities(differences, rng), "of a probability")
 
 
 def _probabilities(differences: Array, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -121,6 +121,9 @@ def load(settings: Settings, outputs: int) -> tuple[Any, Any]:
         model = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32, **kind)
     finally:
         logging.set_verbosity(before)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0  # as TRL has it for reward models
     freeze(model, settings.frozen_layers)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

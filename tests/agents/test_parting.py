@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import pytest
 
-from agents.parting import Parting, parting, told
+from agents.parting import Parting, PartingWarning, Watch, parting, told
 
 TOKENS = list(range(10, 4010, 10))  # 400 episodes
 
@@ -47,7 +47,7 @@ def test_what_is_told_names_both():
     assert "since token 1,200 the reward rose from 0.100 to 0.900 while success fell from 0.800 to 0.300" in line
 
 
-def test_train_warns_when_they_part(tmp_path, capsys):
+def test_train_watches_what_it_is_told_to(tmp_path, capsys):
     pytest.importorskip("torch")
     from agents.cli import main
     from tests.agents.tasks import save_small_model
@@ -56,7 +56,23 @@ def test_train_warns_when_they_part(tmp_path, capsys):
     given = ["train", "--env", "tests/EarlyTokens-v0", "--env-kwargs", '{"max_turns": 2}', "--model", str(model), "--n-envs", "4"]
     given += ["--n-steps", "12", "--eval-episodes", "0", "--total-tokens", "48", "--tracker", "none"]
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", PartingWarning)
         assert main([*given, "--watch", "early", "--out", str(tmp_path / "one")]) == 0
-    with pytest.raises(ValueError, match="no metric 'none'"):
-        main([*given, "--watch", "none", "--out", str(tmp_path / "two")])
+    capsys.readouterr()
+    assert main([*given, "--watch", "none", "--out", str(tmp_path / "two")]) == 2
+    assert capsys.readouterr().err.startswith("error: --watch: the environment has no metric 'none'; it has early")
+
+
+def test_a_run_that_parts_warns_once():
+    reward, gold = course((0.0, 0.5, 1.0), (0.4, 0.9, 0.2))
+    watch = Watch("good")
+    logged = {}
+    watch.model = type("Model", (), {"num_timesteps": 0, "logger": type("Logger", (), {"record": logged.__setitem__})})()
+    with pytest.warns(PartingWarning, match="good fell from") as warned:
+        for number in range(400):
+            watch.num_timesteps = TOKENS[number]
+            watch.locals = {"infos": [{"episode": {"r": reward[number]}, "metrics": {"good": gold[number]}}, {}]}
+            watch._on_step()
+            if number % 40 == 39:
+                watch._on_rollout_end()
+    assert len(warned) == 1 and logged["watch/parted"] == 1.0 and watch.found.gold[1] < watch.found.gold[0]

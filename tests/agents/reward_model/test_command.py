@@ -56,14 +56,15 @@ def preferences(tmp_path):
 
 def arguments(base, data, out, **more):
     return RewardModelArgs(
-        **{"data": str(data), "model": str(base), "epochs": 4, "lr": 3e-3, "max_length": 16, "margin": 0.5, "out": str(out), **more}
+        **{"data": str(data), "model": str(base), "epochs": 16, "lr": 3e-3, "max_length": 16, "margin": 0.5, "out": str(out), **more}
     )
 
 
 @pytest.mark.parametrize("kind", ["preferences", "ratings", "labels"])
 def test_ratings_teach_which_word_is_liked(base, ratings, tmp_path, kind):
     out = tmp_path / "out"
-    results = command.run(arguments(base, ratings, out, kind=kind), Console(quiet=True))
+    epochs = 16 if kind == "preferences" else 24
+    results = command.run(arguments(base, ratings, out, kind=kind, epochs=epochs), Console(quiet=True))
     for domain in ("a", "b"):
         found = results["accuracy"][domain]
         assert found["by_scorer"]["ratings.jsonl"]["mean"] > 0.9 and found["gains"]["length"]["low"] > 0.2
@@ -98,7 +99,7 @@ def test_what_is_done_is_not_done_again(base, ratings, tmp_path, monkeypatch):
 
 def test_a_killed_training_goes_on_and_ends_the_same(base, ratings, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_SAVE_STEPS", 4)
-    whole = command.run(arguments(base, ratings, tmp_path / "whole", epochs=1), Console(quiet=True))
+    whole = command.run(arguments(base, ratings, tmp_path / "whole", epochs=4), Console(quiet=True))
     from transformers import Trainer
 
     step, steps, seen = Trainer.training_step, [], []
@@ -109,7 +110,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(base, ratings, tmp_path, mo
             raise KeyboardInterrupt
         return step(self, *arguments, **more)
 
-    args = arguments(base, ratings, tmp_path / "cut", epochs=1)
+    args = arguments(base, ratings, tmp_path / "cut", epochs=4)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "training_step", killed)
         with pytest.raises(KeyboardInterrupt):

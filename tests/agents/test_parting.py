@@ -53,7 +53,7 @@ def test_train_watches_what_it_is_told_to(tmp_path, capsys):
     from tests.agents.tasks import save_small_model
 
     model = save_small_model(tmp_path / "small")
-    given = ["train", "--env", "tests/EarlyTokens-v0", "--env-kwargs", '{"max_turns": 2}', "--model", str(model), "--n-envs", "4"]
+    given = ["train", "--env", "tests/EarlyTokens-v0", "--env-kwargs", '{"max_turns": 1}', "--model", str(model), "--n-envs", "4"]
     given += ["--n-steps", "12", "--eval-episodes", "0", "--total-tokens", "48", "--tracker", "none"]
     with warnings.catch_warnings():
         warnings.simplefilter("error", PartingWarning)

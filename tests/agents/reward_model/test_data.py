@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.reward_model.data import PARTS, part_of, preferences, rated
@@ -60,6 +60,7 @@ def test_bad_rows_are_named(read, rows, message):
         read(rows)
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(["reply", "rating", "prompt"]), st.text(max_size=8)), min_size=1, max_size=4))
 def test_any_text_is_data_or_a_data_error(rows):
     try:
@@ -69,6 +70,7 @@ def test_any_text_is_data_or_a_data_error(rows):
     assert all(np.isfinite(one.rating) for name in PARTS for one in data.parts[name])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10), st.floats(0.5, 6), st.integers(1, 3))
 def test_pairs_put_the_higher_rating_first(seed, margin, rounds):
     items = [one for part in rated(ROWS).parts.values() for one in part]

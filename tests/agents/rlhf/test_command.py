@@ -64,7 +64,7 @@ def test_from_expert_to_model_folder_once(model, tmp_path, monkeypatch):
         assert torch.equal(ours, theirs) and not torch.equal(start_weights, first_weights)
     assert AutoTokenizer.from_pretrained(out / "model").get_vocab() == AutoTokenizer.from_pretrained(model).get_vocab()
     card = (out / "model" / "README.md").read_text()
-    for text in ("32 conversations of `expert`", "| beta 0.1", "`length`", "Seed: 0"):
+    for text in ("32 conversations of `expert`", "| beta 0.1", '"reward": "length"', "Seed: 0"):
         assert text in card
     assert (out / "overoptimization.png").read_bytes().startswith(b"\x89PNG")
     for module, name in ((cli, "train"), (start, "_fit"), (judge, "_judged")):

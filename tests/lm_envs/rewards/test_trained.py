@@ -5,7 +5,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
@@ -107,6 +107,7 @@ def test_a_file_that_is_wrong_is_refused(single, change, message):
         TrainedReward(single)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=40), st.text(max_size=40).map(str.encode)))
 def test_no_bytes_get_through_as_a_spec(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("spec")

@@ -347,15 +347,45 @@ def kl_from(policy: CausalLMPolicy, reference: CausalLMPolicy | None, episodes: 
                 sampled.append((p - q).gather(1, action[:, None])[:, 0].double().cpu().numpy())
     counts = np.array([len(episode.positions) for episode in episodes if len(episode.positions)])
     of_episode = np.repeat(np.arange(len(counts)), counts)
-    sums = np.bincount(of_episode, np.concatenate(exact))
+    sums = np.bincount(of_episode, np.concatenate(exact)).astype(np.float64)
     rng = np.random.default_rng(seed)
-    draws = rng.integers(len(counts), size=(2000, len(counts)))
-    low, high = np.quantile(sums[draws].sum(axis=1) / counts[draws].sum(axis=1), [0.025, 0.975])
     return Divergence(
-        Estimate(float(sums.sum() / counts.sum()), float(low), float(high)),
+        ratio(sums, counts, rng),
         bootstrap(sums, rng),
         bootstrap(np.bincount(of_episode, np.concatenate(sampled)), rng),
     )
+
+
+def surprise(policy: CausalLMPolicy, episodes: Sequence[Episode]) -> npt.NDArray[np.float64]:
+    """How surprising the tokens that an agent wrote are to another policy: sums of −log π(token | what stands before it), in nats.
+
+    Args:
+        policy: that is surprised, at its temperature, forbidden tokens masked.
+        episodes: from :func:`evaluate`, of an agent with the same tokenizer.
+
+    Returns:
+        Of shape ``(len(episodes),)``; 0 for an episode without tokens of the agent.
+    """
+    found = []
+    with torch.no_grad():
+        for group in _groups(episodes):
+            if not group:
+                continue
+            actions = torch.from_numpy(np.concatenate([e.ids[e.positions] for e in group])).to(policy.device)
+            states = policy.states(_pack(group, policy.device))
+            rows = max(1, _LOGITS_AT_ONCE // policy.num_tokens)
+            for state, action in zip(states.split(rows), actions.split(rows), strict=True):
+                logs = torch.log_softmax(policy.logits(state), dim=-1)
+                found.append(-logs.gather(1, action[:, None])[:, 0].double().cpu().numpy())
+    counts = [len(episode.positions) for episode in episodes]
+    return np.bincount(np.repeat(np.arange(len(counts)), counts), np.concatenate([*found, np.zeros(0)]), len(counts)).astype(np.float64)
+
+
+def ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], rng: np.random.Generator) -> Estimate:
+    """The sum of all ``sums`` over that of all ``counts``, ``(n,)`` each; the interval resamples both together."""
+    draws = rng.integers(len(counts), size=(2000, len(counts)))
+    low, high = np.quantile(sums[draws].sum(axis=1) / np.maximum(counts[draws].sum(axis=1), 1), [0.025, 0.975])
+    return Estimate(float(sums.sum() / max(counts.sum(), 1)), float(low), float(high))
 
 
 def _groups(episodes: Sequence[Episode], tokens: int = 4096) -> list[list[Episode]]:

@@ -22,6 +22,7 @@ from lm_envs.rewards.repetition import Repetition
 from lm_envs.rewards.rubric import Rubric
 from lm_envs.rewards.scoring import RewardModelError, Score, score
 from lm_envs.rewards.signals import Signals
+from lm_envs.rewards.trained import TrainedReward
 from lm_envs.rewards.vader import VaderSentiment
 from lm_envs.rewards.weighted_sum import WeightedSum
 
@@ -44,6 +45,7 @@ __all__ = [
     "Score",
     "Shared",
     "Signals",
+    "TrainedReward",
     "VaderSentiment",
     "WeightedSum",
     "criteria",

@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from lm_envs.rewards.trained import is_trained, shared
 from lm_envs.types import RewardModel
 
 ENTRY_POINTS = "lm_envs.rewards"
@@ -54,7 +55,7 @@ def names() -> list[str]:
 
 
 def resolve(spec: str | RewardModel, arguments: Mapping[str, Any] | None = None) -> RewardModel:
-    """A reward model from its registered name; a reward model as it is.
+    """A reward model from its registered name, or from the folder of a trained one; a reward model as it is.
 
     Args:
         spec: the name or the reward model.
@@ -77,6 +78,8 @@ def resolve(spec: str | RewardModel, arguments: Mapping[str, Any] | None = None)
     except (TypeError, ValueError):
         return _make(given, arguments or {})  # what can't be written down can't be compared either
     with _lock:
+        if not arguments and given not in _targets and is_trained(given) and given not in _entry_points():
+            return shared(given)  # not kept by its name: another may be saved there
         if key not in _made:
             _made[key] = _make(given, arguments or {})
         return _made[key]

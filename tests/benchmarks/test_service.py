@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from agents.files import keep, kept
 from agents.models import load
 from agents.tiny import Row, batches
 from benchmarks.__main__ import SERVICE_ARMS, main
 from benchmarks.experiments.service import analysis
-from benchmarks.experiments.service.files import keep, kept
 from benchmarks.experiments.service.study import ARMS, QUICK, Study, text_env, token_envs
 from benchmarks.experiments.service.supervised import fit, transcripts
 from benchmarks.experiments.service.view import seen

@@ -17,9 +17,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from agents.algorithms import make
 from agents.checkpoint import save
 from agents.evaluation import Episode, evaluate, policy_for
+from agents.files import keep, kept
 from agents.kl import ReferenceKL
 from agents.policy import CausalLMPolicy
-from benchmarks.experiments.service.files import keep, kept
 from benchmarks.experiments.service.study import ARMS, CUSTOMERS, Arm, Study, token_envs
 
 METRICS = (

@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test test-slow lint format type check tiny wheel clean
+.PHONY: help setup demo test test-slow lint format type check tiny screenshots wheel clean
 
 help: ## show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ check: lint type test ## everything that continuous integration runs
 
 tiny: $(STAMP) ## train the bundled model anew from the environments' own text
 	$(BIN)/python -m agents.tiny --out lm_envs/bundled/tiny
+
+screenshots: $(STAMP) ## take the pictures of docs/annotate.md anew (needs Chromium and its driver)
+	$(BIN)/python -m tests.agents.annotation.screenshots docs/images
 
 wheel: $(STAMP) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel

@@ -1,4 +1,4 @@
-"""`python -m agents train | evaluate | transcript | chat`."""
+"""`python -m agents train | evaluate | transcript | chat | reward-model | rlhf | annotate`."""
 
 from __future__ import annotations
 

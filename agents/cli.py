@@ -1,4 +1,4 @@
-"""The command line: train, evaluate, transcript, chat. Bad arguments give one line, not a traceback."""
+"""The command line: train, evaluate, transcript, chat, reward-model, rlhf, annotate. Bad arguments give one line, not a traceback."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,9 +23,15 @@ from transformers.utils import logging as transformers_logging
 
 from agents import checkpoint
 from agents.algorithms import ALGORITHMS, make, make_token_env
+from agents.annotation.arguments import AnnotateArgs
+from agents.annotation.pairs import Pair
+from agents.arguments import UsageError, add, arg, json_object
 from agents.evaluation import Divergence, Evaluation, Sampling, evaluate, kl_from, policy_for
 from agents.kl import ReferenceKL
+from agents.parting import UnknownMetric, Watch
 from agents.policy import CausalLMPolicy
+from agents.reward_model.arguments import RewardModelArgs
+from agents.rlhf.arguments import RLHFArgs
 from agents.tracking import TRACKERS, EpisodeMetrics, ProgressBar, progress_bar, run_logger
 from lm_envs.assets import AssetError
 from lm_envs.rendering import printable
@@ -33,112 +39,95 @@ from lm_envs.rewards import RewardModelError
 from lm_envs.tokens import TokenEnv
 
 _COMPLETIONS = 3  # completions that are shown
+_ANNOTATE_ENVS = 16  # side by side
 _CHECKPOINT, _ARGS, _SUMMARY, _BEFORE = "checkpoint", "args.json", "summary.json", "before.json"
-
-
-def _json_object(text: str) -> dict[str, Any]:
-    """An argument in JSON; argparse shows the error."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError(f"expected an object such as '{{\"name\": 1}}', got {text!r}")
-    return value
-
-
-def _arg(default: Any, help: str, **options: Any) -> Any:  # noqa: A002
-    return field(default=default, metadata={"help": help, **options})
 
 
 @dataclass(frozen=True)
 class TrainArgs:
     """Train a language model on a token environment."""
 
-    algo: str = _arg("ppo", "algorithm", choices=sorted(ALGORITHMS))
-    env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
-    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
-    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a checkpoint's folder, or a hub's name")
-    total_tokens: int = _arg(50_000, "tokens to sample, all environments together")
-    n_envs: int = _arg(16, "environments side by side")
-    lr: float | None = _arg(None, "learning rate of the language model (default: the algorithm's)", type=float)
-    value_lr: float | None = _arg(None, "learning rate of the value head (default: 1e-3)", type=float)
-    n_steps: int | None = _arg(None, "tokens of a rollout in each environment (default: four replies)", type=int)
-    temperature: float = _arg(1.0, "of sampling and of the distribution that is trained")
-    lora: bool = _arg(False, "train LoRA adapters only (needs the extra lora)")
-    checkpointing: bool = _arg(False, "keep the layers' inputs alone for backward: less memory, about a third more time")
-    kl_beta: float | None = _arg(
+    algo: str = arg("ppo", "algorithm", choices=sorted(ALGORITHMS))
+    env: str = arg("lm_envs/SentimentTokens-v0", "id of a token environment")
+    env_kwargs: dict[str, Any] = arg(None, "its keyword arguments, as JSON", type=json_object)
+    model: str = arg("tiny", "tiny, smollm2-135m, a folder, a checkpoint's folder, or a hub's name")
+    total_tokens: int = arg(50_000, "tokens to sample, all environments together")
+    n_envs: int = arg(16, "environments side by side")
+    lr: float | None = arg(None, "learning rate of the language model (default: the algorithm's)", type=float)
+    value_lr: float | None = arg(None, "learning rate of the value head (default: 1e-3)", type=float)
+    n_steps: int | None = arg(None, "tokens of a rollout in each environment (default: four replies)", type=int)
+    temperature: float = arg(1.0, "of sampling and of the distribution that is trained")
+    lora: bool = arg(False, "train LoRA adapters only (needs the extra lora)")
+    checkpointing: bool = arg(False, "keep the layers' inputs alone for backward: less memory, about a third more time")
+    kl_beta: float | None = arg(
         None, "reward a token loses for each nat it moved away from the model that training began with (default: none)", type=float
     )
-    kl_target: float | None = _arg(None, "nats a token that --kl-beta is adapted to hold (default: it stays as it is)", type=float)
-    dtype: str = _arg("float32", "type of the weights", choices=["float32", "bfloat16"])
-    autocast: str = _arg("auto", "bfloat16 arithmetic on float32 weights; auto: where the machine has it", choices=["auto", "on", "off"])
-    device: str = _arg("auto", "cpu, cuda, or auto")
-    set: dict[str, Any] = _arg(
-        None, "further arguments of the algorithm or the policy, as JSON, such as '{\"n_epochs\": 1}'", type=_json_object
+    kl_target: float | None = arg(None, "nats a token that --kl-beta is adapted to hold (default: it stays as it is)", type=float)
+    dtype: str = arg("float32", "type of the weights", choices=["float32", "bfloat16"])
+    autocast: str = arg("auto", "bfloat16 arithmetic on float32 weights; auto: where the machine has it", choices=["auto", "on", "off"])
+    device: str = arg("auto", "cpu, cuda, or auto")
+    set: dict[str, Any] = arg(
+        None, "further arguments of the algorithm or the policy, as JSON, such as '{\"n_epochs\": 1}'", type=json_object
     )
-    seed: int = _arg(0, "of everything that is drawn")
-    out: str | None = _arg(None, "folder of the run (default: a new one under runs/)", type=str)
-    tracker: str = _arg("tensorboard", "where metrics go beside metrics.jsonl and metrics.csv", choices=TRACKERS)
-    eval_episodes: int = _arg(64, "episodes on the test split before and after; 0 for none")
-    checkpoint_every: int = _arg(10, "iterations between checkpoints")
+    seed: int = arg(0, "of everything that is drawn")
+    out: str | None = arg(None, "folder of the run (default: a new one under runs/)", type=str)
+    watch: str | None = arg(None, "ground-truth metric: warn when the reward goes on rising while it falls", type=str)
+    tracker: str = arg("tensorboard", "where metrics go beside metrics.jsonl and metrics.csv", choices=TRACKERS)
+    eval_episodes: int = arg(64, "episodes on the test split before and after; 0 for none")
+    checkpoint_every: int = arg(10, "iterations between checkpoints")
 
 
 @dataclass(frozen=True)
 class _WhoAndWhere:
     """Which model plays which environment."""
 
-    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
-    env: str = _arg("lm_envs/SentimentTokens-v0", "id of a token environment")
-    env_kwargs: dict[str, Any] = _arg(None, "its keyword arguments, as JSON", type=_json_object)
-    split: str = _arg("test", "scenarios", choices=["train", "test"])
+    model: str = arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
+    env: str = arg("lm_envs/SentimentTokens-v0", "id of a token environment")
+    env_kwargs: dict[str, Any] = arg(None, "its keyword arguments, as JSON", type=json_object)
+    split: str = arg("test", "scenarios", choices=["train", "test"])
 
 
 @dataclass(frozen=True)
 class EvaluateArgs(_WhoAndWhere):
     """Evaluate a model or a checkpoint on a token environment."""
 
-    episodes: int = _arg(100, "how many")
-    n_envs: int = _arg(16, "environments side by side")
-    temperature: float | None = _arg(None, "0 takes the most likely token (default: that of training)", type=float)
-    top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
-    top_p: float = _arg(1.0, "choose among the most likely tokens that hold this share")
-    reference: str | None = _arg(None, "a model to report the KL divergence from", type=str)
-    device: str = _arg("auto", "cpu, cuda, or auto")
-    seed: int = _arg(0, "episode k opens with seed + k")
-    json: str | None = _arg(None, "file for the results, episodes included", type=str)
+    episodes: int = arg(100, "how many")
+    n_envs: int = arg(16, "environments side by side")
+    temperature: float | None = arg(None, "0 takes the most likely token (default: that of training)", type=float)
+    top_k: int = arg(0, "choose among so many most likely tokens; 0 for all")
+    top_p: float = arg(1.0, "choose among the most likely tokens that hold this share")
+    reference: str | None = arg(None, "a model to report the KL divergence from", type=str)
+    device: str = arg("auto", "cpu, cuda, or auto")
+    seed: int = arg(0, "episode k opens with seed + k")
+    json: str | None = arg(None, "file for the results, episodes included", type=str)
 
 
 @dataclass(frozen=True)
 class TranscriptArgs(_WhoAndWhere):
     """Play one episode and write it as a page: one HTML file, with log-probability, value, reward and KL of each token."""
 
-    seed: int = _arg(0, "which scenario; also of sampling")
-    temperature: float | None = _arg(None, "0 takes the most likely token (default: that of training)", type=float)
-    top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
-    top_p: float = _arg(1.0, "choose among the most likely tokens that hold this share")
-    reference: str | None = _arg(
+    seed: int = arg(0, "which scenario; also of sampling")
+    temperature: float | None = arg(None, "0 takes the most likely token (default: that of training)", type=float)
+    top_k: int = arg(0, "choose among so many most likely tokens; 0 for all")
+    top_p: float = arg(1.0, "choose among the most likely tokens that hold this share")
+    reference: str | None = arg(
         None, "a model to show the KL divergence from (default: the one that the run began with, where it is one)", type=str
     )
-    device: str = _arg("auto", "cpu, cuda, or auto")
-    out: str | None = _arg(None, "the file to write", type=str, required=True)
+    device: str = arg("auto", "cpu, cuda, or auto")
+    out: str | None = arg(None, "the file to write", type=str, required=True)
 
 
 @dataclass(frozen=True)
 class ChatArgs:
     """Talk with a model or a checkpoint."""
 
-    model: str = _arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
-    system: str = _arg("", "a system message")
-    temperature: float = _arg(1.0, "0 takes the most likely token")
-    top_k: int = _arg(0, "choose among so many most likely tokens; 0 for all")
-    top_p: float = _arg(1.0, "choose among the most likely tokens that hold this share")
-    max_tokens: int = _arg(128, "tokens of a reply")
-    seed: int | None = _arg(None, "of sampling", type=int)
-
-
-class UsageError(Exception):
-    """Something the user can mend; shown as one line."""
+    model: str = arg("tiny", "tiny, smollm2-135m, a folder, a run's or a checkpoint's folder, or a hub's name")
+    system: str = arg("", "a system message")
+    temperature: float = arg(1.0, "0 takes the most likely token")
+    top_k: int = arg(0, "choose among so many most likely tokens; 0 for all")
+    top_p: float = arg(1.0, "choose among the most likely tokens that hold this share")
+    max_tokens: int = arg(128, "tokens of a reply")
+    seed: int | None = arg(None, "of sampling", type=int)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -147,7 +136,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = vars(_parser().parse_args(argv))
     command, traceback = args.pop("command"), args.pop("traceback", False)
     try:
-        {"train": train, "evaluate": evaluate_command, "transcript": transcript_command, "chat": chat}[command](args)
+        run = {
+            "train": train,
+            "evaluate": evaluate_command,
+            "transcript": transcript_command,
+            "chat": chat,
+            "reward-model": reward_model_command,
+            "rlhf": rlhf_command,
+            "annotate": annotate_command,
+        }
+        run[command](args)
     except (UsageError, checkpoint.CheckpointError, AssetError, RewardModelError) as error:
         if traceback:
             raise
@@ -183,13 +181,22 @@ def train(given: dict[str, Any]) -> None:
         before = _evaluated(policy, test, args.eval_episodes, args.seed, console, "before")[0].to_json()
         (out / _BEFORE).write_text(json.dumps(before), encoding="utf-8")
     bar = ProgressBar(args.total_tokens, args.algo.upper(), console)
-    callbacks = [EpisodeMetrics(), *([kl] if kl else []), bar, checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every)]
+    watch = [Watch(args.watch)] if args.watch else []
+    callbacks = [
+        EpisodeMetrics(),
+        *watch,
+        *([kl] if kl else []),
+        bar,
+        checkpoint.Checkpoints(out / _CHECKPOINT, every=args.checkpoint_every),
+    ]
     tokens = algo.num_timesteps
     try:
         algo.learn(args.total_tokens - tokens, callback=callbacks, log_interval=1, reset_num_timesteps=not resume)
     except KeyboardInterrupt:
         there = checkpoint.find(out / _CHECKPOINT)
         raise UsageError(f"interrupted; go on with --resume {out}" if there else "interrupted before the first checkpoint") from None
+    except UnknownMetric as error:
+        raise UsageError(f"--watch: {error}") from error
     finally:
         bar.close()
         logger.close()
@@ -289,25 +296,65 @@ def chat(given: dict[str, Any]) -> None:
     talk(conversation)
 
 
+def reward_model_command(given: dict[str, Any]) -> None:
+    """The command ``reward-model``."""
+    from agents.reward_model.command import run
+
+    with _usage():
+        run(RewardModelArgs(**given), Console())
+
+
+def rlhf_command(given: dict[str, Any]) -> None:
+    """The command ``rlhf``."""
+    from agents.rlhf.command import run
+
+    if "betas" in given:
+        given["betas"] = tuple(given["betas"])
+    with _usage():
+        run(RLHFArgs(**given), Console())
+
+
+def annotate_command(given: dict[str, Any]) -> None:
+    """The command ``annotate``."""
+    from agents.annotation import command
+    from agents.annotation.pairs import read_pairs, write_pairs
+
+    args = AnnotateArgs(**given)
+    console = Console()
+    with _usage():
+        if args.report:
+            return command.print_report(args.report, console, args.json)
+        if not args.pairs:
+            raise UsageError("--pairs or --report must say which file")
+        judgements = Path(args.judgements) if args.judgements else command.beside(args.pairs)
+        if args.export:
+            return command.write_preferences(args.pairs, args.columns, judgements, args.export, console)
+        if args.models:
+            write_pairs(_sampled_pairs(args, console), Path(args.pairs))
+        pairs = read_pairs(args.pairs, args.columns)
+        command.serve(pairs, judgements, console, seed=args.seed, overlap=args.overlap, port=args.port)
+
+
 # Arguments.
+
+
+_COMMANDS = {
+    "train": TrainArgs,
+    "evaluate": EvaluateArgs,
+    "transcript": TranscriptArgs,
+    "chat": ChatArgs,
+    "reward-model": RewardModelArgs,
+    "rlhf": RLHFArgs,
+    "annotate": AnnotateArgs,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m agents", description="Language models as reinforcement-learning agents.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, cls in (("train", TrainArgs), ("evaluate", EvaluateArgs), ("transcript", TranscriptArgs), ("chat", ChatArgs)):
+    for name, cls in _COMMANDS.items():
         command = commands.add_parser(name, help=cls.__doc__, description=cls.__doc__, argument_default=argparse.SUPPRESS)
-        for item in fields(cls):
-            options = dict(item.metadata)
-            default = item.default if item.default is not MISSING else None
-            if default not in (None, False, ""):
-                options["help"] += f" (default: {default})"
-            options["help"] = options["help"].replace("%", "%%")
-            flag = f"--{item.name.replace('_', '-')}"
-            if isinstance(default, bool):
-                command.add_argument(flag, action="store_true", **options)
-            else:
-                command.add_argument(flag, **{"type": type(default), **options} if default is not None else options)
+        add(command, cls)
         if cls is TrainArgs:
             command.add_argument(
                 "--resume", metavar="RUN", help="go on with the run in this folder; only --total-tokens and --tracker may change"
@@ -410,6 +457,31 @@ def _test_env(env: str, env_kwargs: Mapping[str, Any] | None, split: str, num_en
         made = make_token_env(env, num_envs, _resolved(model), env_kwargs or {})
     made.reset(seed=0)  # a prompt that doesn't fit shows here
     return made
+
+
+def _sampled_pairs(args: AnnotateArgs, console: Console) -> list[Pair]:
+    """Pairs of the first replies of two models in the same scenarios."""
+    from agents.annotation.pairs import paired
+
+    if Path(str(args.pairs)).exists() or Path(str(args.pairs)).suffix != ".jsonl":
+        raise UsageError(f"--models needs a new .jsonl file, not {args.pairs}; leave --models out to go on with it")
+    if args.columns:
+        raise UsageError("--columns is for pairs of your own, not for --models")
+    if args.episodes < 1:
+        raise UsageError(f"--episodes must be at least 1, got {args.episodes}")
+    sampling, written = Sampling(args.temperature), []
+    for place, model in enumerate(args.models or ()):
+        env = _test_env(args.env, args.env_kwargs, args.split, min(_ANNOTATE_ENVS, args.episodes), model)
+        policy = policy_for(env, _resolved(model)).to(_device(args.device))
+        written.append(evaluate(policy, env, args.episodes, sampling=sampling, seed=args.seed, sampling_seed=args.seed + place).episodes)
+    prompts, others = ([episode.prompt for episode in episodes] for episodes in written)
+    if prompts != others:
+        raise UsageError(f"{args.env} gave the two models different prompts; their replies can't be compared")
+    pairs = paired(prompts, *([episode.replies[0] for episode in episodes] for episodes in written))
+    if not pairs:
+        raise UsageError("the two models wrote the same, or nothing")
+    console.print(f"{len(pairs)} pairs of {args.episodes}; the others have the same two replies, or an empty one", highlight=False)
+    return pairs
 
 
 # Results.

@@ -16,6 +16,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.estimates import Estimate, bootstrap
 from agents.models import ModelSpec
 from agents.packing import Packed, pack
 from agents.policy import CausalLMPolicy
@@ -62,18 +63,6 @@ class Sampling:
             before = ranked.cumsum(dim=-1) - ranked  # the share of those more likely
             p = torch.zeros_like(p).scatter(1, order, ranked.masked_fill(before >= self.top_p, 0.0))
         return torch.multinomial(p, 1, generator=generator)[:, 0]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over episodes with a bootstrap interval of 95 %."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True)
@@ -128,18 +117,6 @@ class Evaluation:
         return {**means, "episodes": [{**e, "tokens": len(o.positions)} for e, o in zip(episodes, self.episodes, strict=True)]}
 
 
-def bootstrap(
-    values: Sequence[float] | npt.NDArray[Any], rng: np.random.Generator, *, level: float = 0.95, resamples: int = 2000
-) -> Estimate:
-    """The mean of values ``(n,)`` with a percentile bootstrap interval (Efron, 1979)."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.size == 0:
-        raise ValueError("no values to take the mean of")
-    means = np.array([array[rng.integers(array.size, size=array.size)].mean() for _ in range(resamples)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(array.mean()), float(low), float(high))
-
-
 def policy_for(env: VectorEnv[Any, Any, Any], model: str | Path | ModelSpec, **arguments: Any) -> CausalLMPolicy:
     """A policy for a token environment from a model's name or folder, or from a checkpoint; for evaluation.
 
@@ -168,6 +145,7 @@ def evaluate(
     *,
     sampling: Sampling | None = None,
     seed: int = 0,
+    sampling_seed: int | None = None,
     on_episode: Any = None,
 ) -> Evaluation:
     """Play whole episodes.
@@ -180,6 +158,7 @@ def evaluate(
         episodes: how many.
         sampling: by default as in training.
         seed: episode k opens with ``seed + k``; also seeds sampling and bootstrap.
+        sampling_seed: of sampling, where it isn't ``seed``: for another reply in the same scenario.
         on_episode: called with each finished :class:`Episode`.
     """
     if isinstance(policy, BaseAlgorithm):
@@ -194,7 +173,7 @@ def evaluate(
     policy.forget()
     try:
         with torch.no_grad():
-            done = _play(policy, env, episodes, sampling, seed, on_episode)
+            done = _play(policy, env, episodes, sampling, seed, seed if sampling_seed is None else sampling_seed, on_episode)
     finally:
         policy.forget()
         policy.set_training_mode(training)
@@ -203,9 +182,15 @@ def evaluate(
 
 
 def _play(
-    policy: CausalLMPolicy, env: VectorEnv[Any, Any, Any], episodes: int, sampling: Sampling, seed: int, on_episode: Any
+    policy: CausalLMPolicy,
+    env: VectorEnv[Any, Any, Any],
+    episodes: int,
+    sampling: Sampling,
+    seed: int,
+    sampling_seed: int,
+    on_episode: Any,
 ) -> list[Episode]:
-    generator = torch.Generator(policy.device).manual_seed(seed)
+    generator = torch.Generator(policy.device).manual_seed(sampling_seed)
     n = env.num_envs
     observations, infos = env.reset(seed=cast(Any, [seed + row for row in range(n)]))
     current = [_Recorder(seed + row, env, observations, infos, row) if row < episodes else None for row in range(n)]
@@ -362,15 +347,45 @@ def kl_from(policy: CausalLMPolicy, reference: CausalLMPolicy | None, episodes: 
                 sampled.append((p - q).gather(1, action[:, None])[:, 0].double().cpu().numpy())
     counts = np.array([len(episode.positions) for episode in episodes if len(episode.positions)])
     of_episode = np.repeat(np.arange(len(counts)), counts)
-    sums = np.bincount(of_episode, np.concatenate(exact))
+    sums = np.bincount(of_episode, np.concatenate(exact)).astype(np.float64)
     rng = np.random.default_rng(seed)
-    draws = rng.integers(len(counts), size=(2000, len(counts)))
-    low, high = np.quantile(sums[draws].sum(axis=1) / counts[draws].sum(axis=1), [0.025, 0.975])
     return Divergence(
-        Estimate(float(sums.sum() / counts.sum()), float(low), float(high)),
+        ratio(sums, counts, rng),
         bootstrap(sums, rng),
         bootstrap(np.bincount(of_episode, np.concatenate(sampled)), rng),
     )
+
+
+def surprise(policy: CausalLMPolicy, episodes: Sequence[Episode]) -> npt.NDArray[np.float64]:
+    """How surprising the tokens that an agent wrote are to another policy: sums of −log π(token | what stands before it), in nats.
+
+    Args:
+        policy: that is surprised, at its temperature, forbidden tokens masked.
+        episodes: from :func:`evaluate`, of an agent with the same tokenizer.
+
+    Returns:
+        Of shape ``(len(episodes),)``; 0 for an episode without tokens of the agent.
+    """
+    found = []
+    with torch.no_grad():
+        for group in _groups(episodes):
+            if not group:
+                continue
+            actions = torch.from_numpy(np.concatenate([e.ids[e.positions] for e in group])).to(policy.device)
+            states = policy.states(_pack(group, policy.device))
+            rows = max(1, _LOGITS_AT_ONCE // policy.num_tokens)
+            for state, action in zip(states.split(rows), actions.split(rows), strict=True):
+                logs = torch.log_softmax(policy.logits(state), dim=-1)
+                found.append(-logs.gather(1, action[:, None])[:, 0].double().cpu().numpy())
+    counts = [len(episode.positions) for episode in episodes]
+    return np.bincount(np.repeat(np.arange(len(counts)), counts), np.concatenate([*found, np.zeros(0)]), len(counts)).astype(np.float64)
+
+
+def ratio(sums: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], rng: np.random.Generator) -> Estimate:
+    """The sum of all ``sums`` over that of all ``counts``, ``(n,)`` each; the interval resamples both together."""
+    draws = rng.integers(len(counts), size=(2000, len(counts)))
+    low, high = np.quantile(sums[draws].sum(axis=1) / np.maximum(counts[draws].sum(axis=1), 1), [0.025, 0.975])
+    return Estimate(float(sums.sum() / max(counts.sum(), 1)), float(low), float(high))
 
 
 def _groups(episodes: Sequence[Episode], tokens: int = 4096) -> list[list[Episode]]:

@@ -28,6 +28,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv
+from lm_envs.pieces import PIECES
 from lm_envs.types import Messages
 
 FAMILIES = ("Sentiment", "Dialogue", "CustomerService")  # those whose text the bundled model is trained on
@@ -40,18 +41,6 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 SPECIAL = [PAD, END, "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>"]
-_BEFORE_NAME = r"(?: (?=[A-Z\d]|[^\s@]+@))?"
-PIECES = "|".join(
-    (
-        rf"'(?:s|t|re|ve|m|ll|d)\b{_BEFORE_NAME}",
-        rf"\d{{1,2}}{_BEFORE_NAME}",
-        rf" ?[^\W\d_]+{_BEFORE_NAME}",
-        rf" ?(?:[^\s\w]|_)+{_BEFORE_NAME}",
-        r"\s+",
-    )
-)
-"""What tokens may not reach beyond: words with the space before them, numbers by two digits. A space before a name, a code, a number or an
-e-mail address belongs to what comes before, so that what somebody said has the same tokens in a tool call, and can be copied."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Command line of the experiments, ``python -m benchmarks``.
 
-``demo``, ``service``, ``speed``, ``versus-trl``, ``sentiment-judge``, ``sentiment-classification``.
+``demo``, ``service``, ``speed``, ``versus-trl``, ``sentiment-judge``, ``sentiment-classification``, ``judges``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lm_envs.extras import explained
 
 SERVICE_ARMS = ("ordinary", "adversaries", "last message")
 SENTIMENT_CLASSIFIERS = ("majority", "vader", "judge", "tf-idf", "minilm")
+JUDGES = ("vader", "similarity", "judge")
 SPEED_PARTS = ("engine", "scaling", "profile", "trpo", "environments", "rewards", "smollm2")
 
 
@@ -50,6 +51,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--classifiers", nargs="+", choices=SENTIMENT_CLASSIFIERS, default=list(SENTIMENT_CLASSIFIERS), help="default: all"
     )
     classes.set_defaults(run=_sentiment_classification)
+    judges = commands.add_parser("judges", help="rewards without training beside people's ratings, and by the principles of a constitution")
+    judges.add_argument("--out", type=Path, default=Path("runs/judges"), help="folder for results (default: %(default)s)")
+    judges.add_argument("--scorers", nargs="+", choices=JUDGES, default=list(JUDGES), help="default: all")
+    judges.add_argument("--model", default="smollm2-135m", help="the judge's (default: %(default)s)")
+    judges.add_argument("--pairs", type=_positive, default=100, help="of texts in each domain (default: %(default)s)")
+    judges.add_argument("--seed", type=int, default=0, help="of their choice (default: %(default)s)")
+    judges.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the judge's weights (default: %(default)s)")
+    judges.set_defaults(run=_judges)
     versus = commands.add_parser("versus-trl", help="time to mean VADER 0.9 with SmolLM2-135M, beside TRL's GRPO")
     versus.add_argument("--out", type=Path, default=Path("runs/versus-trl"), help="folder for results (default: %(default)s)")
     versus.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -138,7 +147,7 @@ def _service(arguments: argparse.Namespace) -> int:
     summary = {
         "study": asdict(settings),
         "machine": machine(),
-        "tables": {sampling: {name: analysis.plain(one) for name, one in by_name.items()} for sampling, by_name in made.items()},
+        "tables": {name: analysis.plain(one) for name, one in made.items()},
         "seconds": {f"{result['what']['arm']}, {result['what']['seed']}": round(result["seconds"]) for result in results},
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
@@ -212,6 +221,32 @@ def _sentiment_classification(arguments: argparse.Namespace) -> int:
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     console.print(f"{summary['seconds']:.0f} s; {out}: summary.json, table.md, classification.png", highlight=False)
+    return 0
+
+
+def _judges(arguments: argparse.Namespace) -> int:
+    from benchmarks.experiments.judges import analysis, sweep
+    from benchmarks.machine import machine
+    from lm_envs.assets import AssetError
+
+    console = Console()
+    study = sweep.Study(arguments.model, tuple(dict.fromkeys(arguments.scorers)), arguments.pairs, arguments.seed, arguments.dtype)
+    out: Path = arguments.out
+    results: list[sweep.Result] = []
+    try:
+        for result in sweep.run(study):
+            results.append(result)
+            console.print(analysis.line(result), highlight=False)
+            rows = analysis.with_totals(results)  # written each time: a run that is cut short leaves what it has
+            summary = {"study": asdict(study), "machine": machine(), "results": analysis.plain(rows)}
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "table.md").write_text(analysis.markdown(rows), encoding="utf-8")
+            (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    except AssetError as error:
+        print(f"python -m benchmarks judges: {error}", file=sys.stderr)
+        return 1
+    console.print((out / "table.md").read_text("utf-8"), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{out}: summary.json, table.md", highlight=False)
     return 0
 
 

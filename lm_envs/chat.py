@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, models
 from typing_extensions import Self
 
+from lm_envs.pieces import PIECES
 from lm_envs.spaces import well_formed
 from lm_envs.types import Message
 
@@ -63,6 +64,7 @@ _CACHED_STRINGS, _CACHED_CHARS = 4096, 1024  # openings, or at least their lines
 
 
 _LINES = re.compile("(?<=[!-~]\n)(?=[!-~])")  # where lines begin, but for those beside white space, which may be one with the line feed
+_WORDS = re.compile("(?<=[!-~])(?= [a-z][!-?A-~]*(?![^ \n]))")  # where small words begin, with their space, but for those that hold an @
 
 
 @dataclass(frozen=True)
@@ -288,7 +290,7 @@ class ChatFormat:
         self.pad_id = vocabulary.get(self.tokenizer.pad_token, 0)
         self._begin = _begin_ids(backend)
         self._untrusted = _without_added_tokens(backend)
-        self._line_by_line = _parts_lines(self._untrusted)
+        self._by_parts = _parts_texts(self._untrusted)
         # Text that spells a token which stands for what has no encoding of its own, the unknown token or a byte, is cut in two.
         model: Any = backend.model
         if isinstance(model, models.Unigram):
@@ -323,12 +325,17 @@ class ChatFormat:
         if (ids := self._text_cache.get(text)) is not None:
             self._text_cache.move_to_end(text)
             return ids
-        if self._line_by_line and len(lines := _LINES.split(text)) > 1:
+        if self._by_parts and len(lines := _LINES.split(text)) > 1:
             return tuple(chain.from_iterable(map(self._encode_text, lines)))
+        if self._by_parts and len(words := _WORDS.split(text)) > 1:
+            return self._remembered(text, tuple(chain.from_iterable(map(self._encode_text, words))))
         whole = well_formed(text)
         ids = tuple(self._untrusted.encode(whole, add_special_tokens=False).ids)
         if not self._added.keys().isdisjoint(ids) or self._stand_ins.search(whole):
             ids = tuple(self._encode_untrusted(whole))
+        return self._remembered(text, ids)
+
+    def _remembered(self, text: str, ids: tuple[int, ...]) -> tuple[int, ...]:
         if len(text) <= _CACHED_CHARS:
             self._text_cache[text] = ids
             if len(self._text_cache) > _CACHED_STRINGS:
@@ -463,13 +470,20 @@ def _without_added_tokens(backend: Tokenizer) -> Tokenizer:
     return bare
 
 
-def _parts_lines(tokenizer: Tokenizer) -> bool:
-    """Whether no token spans two lines, since GPT-2's pattern, and at most digits beside it, takes texts apart before they are encoded."""
+def _parts_texts(tokenizer: Tokenizer) -> bool:
+    """Whether no token spans two lines or goes on into a small word: texts are taken apart first, by a pattern known to see to that.
+
+    These are GPT-2's, with at most digits beside it, and the bundled model's.
+    """
     if tokenizer.normalizer is not None or tokenizer.pre_tokenizer is None:
         return False
     described = json.loads(tokenizer.pre_tokenizer.__getstate__())
-    parts = described["pretokenizers"] if described["type"] == "Sequence" else [described]
-    return [part["type"] for part in parts] in (["ByteLevel"], ["Digits", "ByteLevel"]) and parts[-1]["use_regex"]
+    *before, last = described["pretokenizers"] if described["type"] == "Sequence" else [described]
+    if last["type"] != "ByteLevel":
+        return False
+    if last["use_regex"]:
+        return [part["type"] for part in before] in ([], ["Digits"])
+    return before == [{"type": "Split", "pattern": {"Regex": PIECES}, "behavior": "Isolated", "invert": False}]
 
 
 def _without_prefix_space(part: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -74,6 +74,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
     Args:
         split: ``"train"`` or ``"test"``; scenarios of the two are disjoint.
         reward: a registered name or a reward model; by default :attr:`default_reward` of the family.
+        reward_kwargs: what the reward model of that name is made with.
         max_turns: replies after which the episode ends, as a failure where the task is not done. Unlike a time limit this
             is ``terminated``: an algorithm that adds the value of going on would otherwise be paid for stalling.
         max_reply_chars: the longest reply that is accepted.
@@ -81,7 +82,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
         render_mode: ``"ansi"`` (``render()`` returns the transcript) or ``"human"`` (turns are printed as they happen).
 
     Raises:
-        TypeError: for an unknown keyword argument; the message lists the known ones.
+        TypeError: for an unknown keyword argument, of the environment or of the reward model; the message lists the known ones.
         ValueError: for an unknown split or reward name, or a limit that leaves no room.
     """
 
@@ -98,6 +99,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
         *,
         split: Split = "train",
         reward: str | RewardModel | None = None,
+        reward_kwargs: Mapping[str, Any] | None = None,
         max_turns: int = 8,
         max_reply_chars: int = 4096,
         max_chars: int = 65_536,
@@ -115,7 +117,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
         if render_mode is not None:
             one_of("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
-        self.reward_model = rewards.resolve(self.default_reward if reward is None else reward)
+        self.reward_model = rewards.resolve(self.default_reward if reward is None else reward, reward_kwargs)
         self.observation_space = Conversation(max_chars)
         self.action_space = Utterance(max_reply_chars)
         self.turn = 0
@@ -208,7 +210,7 @@ class TextEnv(gym.Env[Messages, str], ABC):
     @property
     def shared(self) -> Mapping[str, Any]:
         """Keyword arguments with which the other rows of a batch use what this one has loaded; a family adds its own."""
-        return {"reward": self.reward_model}
+        return {"reward": self.reward_model, "reward_kwargs": None}
 
     def so_far(self, reply: str) -> Exchange:
         """What a reward model would judge of a reply in progress: the conversation with it, and nothing that follows from it."""

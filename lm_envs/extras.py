@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _EXTRAS = {
     "agents": ("torch", "stable_baselines3", "sb3_contrib", "safetensors", "tensorboard"),
+    "annotate": ("flask", "waitress"),
     "benchmarks": ("matplotlib", "scipy"),
     "lora": ("peft",),
     "trackers": ("wandb", "mlflow"),

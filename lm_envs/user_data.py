@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ def read(
     required: Sequence[str],
     optional: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
+    numbers: Collection[str] = (),
 ) -> list[Item]:
     """All rows of a source, in its order.
 
@@ -58,6 +60,7 @@ def read(
         required: columns that each row must fill.
         optional: columns that rows may fill.
         names: what the source calls a column, where it isn't as here.
+        numbers: columns that may hold numbers; ``parse`` gets their text.
 
     Raises:
         DataError: for a source of another kind, a file that can't be read, no rows, more than `MAX_ROWS`, or bad rows, of
@@ -80,7 +83,7 @@ def read(
         try:
             if isinstance(row, ValueError):
                 raise row
-            items.append(parse(_values(row, required, called, classes)))
+            items.append(parse(_values(row, required, called, classes, numbers)))
         except ValueError as error:
             wrong += 1
             if wrong <= _SHOWN_ROWS:
@@ -235,7 +238,9 @@ def _listed(row: Any) -> str:
     return ", ".join([*names[:_SHOWN_COLUMNS], *(["…"] if len(names) > _SHOWN_COLUMNS else [])]) or "none"
 
 
-def _values(row: Any, required: Sequence[str], called: Mapping[str, str], classes: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _values(
+    row: Any, required: Sequence[str], called: Mapping[str, str], classes: Mapping[str, Sequence[str]], numbers: Collection[str]
+) -> dict[str, str]:
     """A row's values by column, checked; a ``ValueError`` says what is wrong with it."""
     if isinstance(row, str) and len(required) == 1:
         row = (row,)
@@ -252,6 +257,8 @@ def _values(row: Any, required: Sequence[str], called: Mapping[str, str], classe
         value = values.get(column)
         if column in classes and isinstance(value, int) and 0 <= value < len(classes[column]):
             value = classes[column][value]
+        if column in numbers and not isinstance(value, bool) and isinstance(value, Real):
+            value = repr(float(value))
         if value is None and column not in required:
             value = ""
         if value is None and column not in values:

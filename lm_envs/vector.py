@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -159,9 +161,7 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
             columns, masks = np.zeros((len(names), self.num_envs)), np.zeros((len(names), self.num_envs), dtype=np.bool_)
             columns[:, rows] = np.array([list(info.values()) for _, info in infos]).T
             masks[:, rows] = True
-            for name, column, given in zip(names, columns, masks, strict=True):
-                gathered[name], gathered[f"_{name}"] = column, given
-            return gathered
+            return dict(zip(_with_masks(tuple(names)), chain.from_iterable(zip(columns, masks, strict=True)), strict=True))
         nested: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         for row, info in infos:
             for key, value in info.items():
@@ -194,6 +194,12 @@ class _BatchedEnv(VectorEnv[ObsType, ActType, npt.NDArray[Any]]):
     @abstractmethod
     def _observe_row(self, row: int) -> Any:
         """A copy of one row's observation."""
+
+
+@lru_cache(maxsize=256)
+def _with_masks(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of values in an info, each followed by that of the mask of the rows that have it."""
+    return tuple(key for name in names for key in (name, f"_{name}"))
 
 
 class TextVectorEnv(_BatchedEnv[tuple[Messages, ...], Sequence[str]]):

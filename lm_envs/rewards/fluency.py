@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from lm_envs.rewards.hugging_face import HuggingFaceModel
+from lm_envs.rewards.hugging_face import HuggingFaceModel, causal_lm
 from lm_envs.rewards.numbers import finite
 from lm_envs.types import Exchange
 
@@ -68,10 +68,6 @@ class Fluency(HuggingFaceModel):
         name: str = "fluency",
     ) -> None:
         super().__init__(locals())
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        from lm_envs import assets
-
         if not callable(context) and context not in _CONTEXTS:
             raise ValueError(f"context must be one of {', '.join(map(repr, _CONTEXTS))} or a function; got {context!r}")
         if finite("floor", floor) >= 0:
@@ -80,10 +76,7 @@ class Fluency(HuggingFaceModel):
             raise ValueError(f"max_length must be at least 2; got {max_length!r}")
         self.floor = float(floor)
         self._context = context if callable(context) else _CONTEXTS[context]
-        folder = assets.path(str(model)) if str(model) in assets.MODELS else model
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=self._dtype).eval()
-        self._model.to(self.device)
+        self._tokenizer, self._model = causal_lm(model, self._dtype, self.device)
         self.max_length = min(max_length, getattr(self._model.config, "max_position_embeddings", None) or max_length)
         start = self._tokenizer.bos_token_id if self._tokenizer.bos_token_id is not None else self._tokenizer.eos_token_id
         self._start = [] if start is None else [start]

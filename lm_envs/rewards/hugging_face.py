@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+from pathlib import Path
 from typing import Any
 
 from lm_envs.rewards.base import Shared
 
+_lock = threading.Lock()
+_models: weakref.WeakValueDictionary[tuple[str, Any, Any], Any] = weakref.WeakValueDictionary()  # by place, dtype and device
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -41,3 +46,28 @@ class HuggingFaceModel(Shared):
 
 def _load(made: type[HuggingFaceModel], arguments: dict[str, Any]) -> HuggingFaceModel:
     return made(**arguments)
+
+
+def causal_lm(model: str | Path, dtype: Any, device: Any) -> tuple[Any, Any]:
+    """The tokenizer and the weights of a causal LM in evaluation mode; those who ask for the same share the weights.
+
+    Args:
+        model: the name of one of ``lm_envs.assets``, a local folder, or a name on the model hub.
+        dtype: of the weights, torch's.
+        device: torch's.
+
+    Raises:
+        AssetError: when an asset can't be had.
+        OSError: when there is no such model.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from lm_envs import assets
+
+    place = str(assets.path(str(model)) if str(model) in assets.MODELS else model)
+    with _lock:
+        loaded = _models.get((place, dtype, device))
+        if loaded is None:
+            loaded = AutoModelForCausalLM.from_pretrained(place, dtype=dtype).to(device).eval()
+            _models[place, dtype, device] = loaded
+    return AutoTokenizer.from_pretrained(place), loaded

@@ -4,7 +4,7 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 from agents.algorithms import make
-from agents.evaluation import Estimate, Sampling, bootstrap, evaluate, kl_from, policy_for
+from agents.evaluation import Estimate, Sampling, bootstrap, evaluate, kl_from, policy_for, ratio, surprise
 from lm_envs.tokens import TokenEnv
 from lm_envs.vector import TokenVectorEnv
 from tests.agents.tasks import EarlyEnv, early_env, save_small_model
@@ -198,3 +198,24 @@ def test_a_lora_policy_is_its_own_reference(folder, policy):
     assert inside.per_token.mean == pytest.approx(outside.per_token.mean, rel=1e-4) and inside.per_token.mean > 0.01
     with pytest.raises(ValueError, match="no adapter"):
         kl_from(policy, None, episodes)
+
+
+# surprise
+
+
+def test_surprise_is_that_of_full_passes(folder, policy, other):
+    episodes = evaluate(policy, early_env(4, turns=2), 6).episodes
+    found = surprise(other, episodes)
+    for episode, nats in zip(episodes, found, strict=True):
+        with torch.no_grad():
+            logits = other.model(torch.from_numpy(episode.ids)[None]).logits[0, episode.positions - 1].double()
+        logits[:, other.forbidden] = -torch.inf
+        written = torch.log_softmax(logits, dim=-1).gather(1, torch.from_numpy(episode.ids[episode.positions])[:, None])
+        assert nats == pytest.approx(-float(written.sum()), rel=1e-4)
+    assert surprise(policy, episodes).sum() < found.sum()  # each is less surprised by its own
+    assert surprise(policy, []).tolist() == []
+
+
+def test_ratios_weigh_by_counts():
+    found = ratio(np.array([2.0, 30.0]), np.array([1, 9]), np.random.default_rng(0))
+    assert found.mean == pytest.approx(3.2) and found.low == pytest.approx(2.0) and found.high == pytest.approx(30 / 9)

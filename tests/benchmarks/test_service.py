@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from agents.files import keep, kept
 from agents.models import load
 from agents.tiny import Row, batches
 from benchmarks.__main__ import SERVICE_ARMS, main
 from benchmarks.experiments.service import analysis
-from benchmarks.experiments.service.files import keep, kept
 from benchmarks.experiments.service.study import ARMS, QUICK, Study, text_env, token_envs
 from benchmarks.experiments.service.supervised import fit, transcripts
 from benchmarks.experiments.service.view import seen
@@ -112,7 +112,7 @@ def test_results_are_kept_with_their_settings(tmp_path):
 def result(arm, seed, before, after):
     def judged(values):
         episodes = [{name: value for name in analysis.SHOWN} for value in values]
-        return {f"{kind}, {sampling}": episodes for kind in analysis.CUSTOMERS for sampling in analysis.SAMPLINGS}
+        return dict.fromkeys(analysis.CUSTOMERS, episodes)
 
     return {
         "what": {"arm": arm, "seed": seed},
@@ -127,12 +127,12 @@ def result(arm, seed, before, after):
 def test_gains_and_differences_are_paired():
     results = [result("ordinary", seed, [0.0, 1.0, -1.0], [0.5, 1.5, -0.5]) for seed in (1, 0)]
     results += [result("last message", 0, [0.0, 1.0, -1.0], [0.25, 1.25, -0.75])]
-    gain = analysis.gains(results, "sampled", 50)["success, ordinary customers"]["ordinary"]["gain"]
+    gain = analysis.gains(results, 50)["success: ordinary"]["ordinary"]["gain"]
     assert (gain.mean, gain.low, gain.high) == (0.5, 0.5, 0.5)
-    cell = analysis.differences(results, "greedy", 50)["success, ordinary customers"]["ordinary - last message"]
+    cell = analysis.differences(results, 50)["success: ordinary"]["ordinary - last message"]
     assert cell["start"].mean == 0 and (cell["after"].low, cell["after"].high) == (0.25, 0.25)
     text = analysis.markdown(results, analysis.tables(results, 50))
-    assert "+0.500 [+0.500, +0.500]" in text and "attack_success, ordinary" not in text and "ordinary 2, last message 1" in text
+    assert "+0.500 [+0.500, +0.500]" in text and "attack_success: ordinary" not in text and "ordinary 2, last message 1" in text
 
 
 def test_a_short_run_from_end_to_end_is_not_run_twice(tmp_path, capsys):
@@ -140,7 +140,7 @@ def test_a_short_run_from_end_to_end_is_not_run_twice(tmp_path, capsys):
     arguments = ["service", "--quick", "--out", str(out), "--seeds", "0", "--arms", "last message", "--jobs", "1"]
     assert main(arguments) == 0
     summary = json.loads((out / "summary.json").read_text())
-    assert "success, adversarial customers" in summary["tables"]["sampled"]["gains"]
+    assert "success: adversarial, new phrases" in summary["tables"]["gains"]
     assert (out / "learning_curves.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "last-message-0/model/model.safetensors").exists() and (out / "samples.txt").exists()
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/*.json")}
@@ -148,7 +148,7 @@ def test_a_short_run_from_end_to_end_is_not_run_twice(tmp_path, capsys):
     assert main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.json")} == times
     assert (out / "table.md").read_text() == table
-    assert "success, ordinary customers" in capsys.readouterr().out
+    assert "success: ordinary" in capsys.readouterr().out
 
 
 def test_the_command_knows_the_arms():

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from lm_envs.chat import ChatFormat
 from lm_envs.spaces import well_formed
+from lm_envs.tokens import load_tokenizer
 from tests.lm_envs import toy_tokenizers as toys
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -447,22 +448,53 @@ def digits_apart():
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
 
 
-LINEWISE = [ChatFormat(toys.gpt2()), ChatFormat(digits_apart())]
+LINEWISE = [ChatFormat(toys.gpt2()), ChatFormat(digits_apart()), ChatFormat(load_tokenizer("tiny"))]
+BITS = [
+    "\n",
+    " ",
+    "\t",
+    "\r",
+    "\x1c",
+    "\x85",
+    "\u2028",
+    "a",
+    "The",
+    "'s",
+    "'",
+    "4",
+    "4411",
+    ".",
+    "_",
+    "@",
+    "é",
+    "日",
+    "order",
+    "Name: ",
+    " to",
+    " a.b",
+]
 
 
-@pytest.mark.parametrize("fmt", LINEWISE, ids=["ByteLevel", "Digits, ByteLevel"])
+@pytest.mark.parametrize("fmt", LINEWISE, ids=["ByteLevel", "Digits, ByteLevel", "tiny"])
 @settings(max_examples=500, deadline=None)
-@given(
-    st.lists(st.sampled_from(["\n", " ", "\t", "\r", "\x1c", "\x85", "\u2028", "a", "The", "'s", "4", "4411", ".", "é", "日"])).map("".join)
-)
-def test_lines_encoded_apart_are_the_text_encoded_whole(fmt, said):
+@given(st.lists(st.sampled_from(BITS)).map("".join))
+def test_lines_and_words_encoded_apart_are_the_text_encoded_whole(fmt, said):
     assert fmt._encode_text(said) == tuple(fmt._untrusted.encode(said).ids)
 
 
+SEVERAL = "first\nthe second, too"
+
+
 @pytest.mark.parametrize(
-    "tokenizer, remembered", [(toys.gpt2(), ["first\n", "second"]), (toys.llama(), ["first\nsecond"])], ids=["gpt2", "llama"]
+    "tokenizer, remembered",
+    [
+        (toys.gpt2(), ["first\n", "the", " second,", " too", "the second, too"]),
+        (load_tokenizer("tiny"), ["first\n", "the", " second,", " too", "the second, too"]),
+        (toys.llama(), [SEVERAL]),
+    ],
+    ids=["gpt2", "tiny", "llama"],
 )
-def test_lines_are_remembered_where_no_token_spans_two(tokenizer, remembered):
+def test_lines_and_words_are_remembered_where_no_token_spans_two(tokenizer, remembered):
     fmt = ChatFormat(tokenizer)
-    fmt._encode_text("first\nsecond")
+    fmt._encode_text(SEVERAL)
     assert list(fmt._text_cache) == remembered

@@ -244,3 +244,12 @@ def test_given_splits_are_kept_and_what_is_in_both_is_for_testing():
         split({"train": ["a"]}, "train")
     with pytest.raises(DataError, match="all rows of 'train' are in 'test' too"):
         split({"train": ["a"], "test": ["a"]}, "train")
+
+
+def test_numbers_are_taken_where_they_are_asked_for():
+    rows = [{"text": "a", "rating": 3}, {"text": "b", "rating": 2.5}, {"text": "c", "rating": "1"}]
+    assert read(rows, lambda row: row["rating"], required=("text", "rating"), numbers=("rating",)) == ["3.0", "2.5", "1"]
+    with pytest.raises(DataError, match="rating must be text, got 3"):
+        read(rows, lambda row: row["rating"], required=("text", "rating"))
+    with pytest.raises(DataError, match="rating must be text, got True"):
+        read([{"text": "a", "rating": True}], lambda row: row["rating"], required=("text", "rating"), numbers=("rating",))

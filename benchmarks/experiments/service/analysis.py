@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.experiments.service.study import CUSTOMERS
-from benchmarks.experiments.service.training import SAMPLINGS
 from benchmarks.statistics import Estimate, nested_bootstrap
 
 Results = Sequence[Mapping[str, Any]]
@@ -18,7 +17,7 @@ Table = dict[str, dict[str, dict[str, Estimate]]]
 
 SHOWN = {
     "success": CUSTOMERS, "reward": CUSTOMERS, "satisfaction": CUSTOMERS, "progress": CUSTOMERS, "violations": CUSTOMERS,
-    "facts_wrong": CUSTOMERS, "turns": CUSTOMERS, "attack_success": ("adversarial",),
+    "facts_wrong": CUSTOMERS, "turns": CUSTOMERS, "attack_success": [kind for kind, who in CUSTOMERS.items() if who.adversarial],
 }  # fmt: skip
 """Figures of the tables, and whose customers they are for."""
 
@@ -26,28 +25,25 @@ PAIRS = (("ordinary", "last message"), ("adversaries", "ordinary"))
 """Arms whose difference says something: what memory is worth, what adversaries in training are worth."""
 
 
-def tables(results: Results, resamples: int = 2000) -> dict[str, dict[str, Table]]:
-    """By way of sampling: ``"gains"`` and ``"differences"``, with 95 % intervals over seeds and episodes from so many resamples."""
-    return {
-        sampling: {"gains": gains(results, sampling, resamples), "differences": differences(results, sampling, resamples)}
-        for sampling in SAMPLINGS
-    }
+def tables(results: Results, resamples: int = 2000) -> dict[str, Table]:
+    """``"gains"`` and ``"differences"``, with 95 % intervals over seeds and episodes from so many resamples."""
+    return {"gains": gains(results, resamples), "differences": differences(results, resamples)}
 
 
-def gains(results: Results, sampling: str, resamples: int) -> Table:
+def gains(results: Results, resamples: int) -> Table:
     """By figure and arm: ``"before"``, ``"after"`` and ``"gain"``, paired by customer."""
     rng = np.random.default_rng(0)
     table: Table = {}
     for kind, name in _figures():
         for arm in _arms(results):
-            before, after = (_values(results, arm, when, f"{kind}, {sampling}", name) for when in ("before", "after"))
+            before, after = (_values(results, arm, when, kind, name) for when in ("before", "after"))
             estimates = {"before": before, "after": after, "gain": after - before}
-            row = table.setdefault(f"{name}, {kind} customers", {})
+            row = table.setdefault(f"{name}: {kind}", {})
             row[arm] = {what: nested_bootstrap(values, rng, resamples) for what, values in estimates.items()}
     return table
 
 
-def differences(results: Results, sampling: str, resamples: int) -> Table:
+def differences(results: Results, resamples: int) -> Table:
     """By figure and pair of arms: the first arm minus the second one, at the ``"start"`` and ``"after"`` PPO, paired by customer."""
     rng = np.random.default_rng(0)
     table: Table = {}
@@ -56,11 +52,10 @@ def differences(results: Results, sampling: str, resamples: int) -> Table:
             if not {first, second} <= set(_arms(results)):
                 continue
             seeds = _seeds(results, first) & _seeds(results, second)
-            row = table.setdefault(f"{name}, {kind} customers", {})
+            row = table.setdefault(f"{name}: {kind}", {})
             row[f"{first} - {second}"] = {
                 shown: nested_bootstrap(
-                    _values(results, first, when, f"{kind}, {sampling}", name, seeds)
-                    - _values(results, second, when, f"{kind}, {sampling}", name, seeds),
+                    _values(results, first, when, kind, name, seeds) - _values(results, second, when, kind, name, seeds),
                     rng,
                     resamples,
                 )
@@ -69,13 +64,11 @@ def differences(results: Results, sampling: str, resamples: int) -> Table:
     return table
 
 
-def markdown(results: Results, made: Mapping[str, Mapping[str, Table]]) -> str:
+def markdown(results: Results, made: Mapping[str, Table]) -> str:
     """All of :func:`tables` as Markdown."""
-    parts = []
-    for sampling, by_name in made.items():
-        parts += [f"Replies {sampling}: start -> after PPO, gain with its 95 % interval", "", _markdown(by_name["gains"], _gain)]
-        if differ := by_name["differences"]:
-            parts += [f"Replies {sampling}: differences between arms, start; after PPO", "", _markdown(differ, _difference)]
+    parts = ["Start -> after PPO, gain with its 95 % interval", "", _markdown(made["gains"], _gain)]
+    if made["differences"]:
+        parts += ["Differences between arms: start; after PPO", "", _markdown(made["differences"], _difference)]
     counts = ", ".join(f"{arm} {len(_seeds(results, arm))}" for arm in _arms(results))
     minutes = np.mean([result["seconds"] for result in results]) / 60
     tokens = np.mean([result["tokens"] for result in results])

@@ -8,27 +8,29 @@ from typing import Any
 from benchmarks.experiments.service.study import CUSTOMERS, Study, text_env
 from lm_envs.core import TextEnv
 
-PERSONAS = {"serene": "ordinary", "foulmouthed": "adversarial", "hacker": "adversarial"}
-"""Of the test split: a patient one, an abusive one, and one who injects instructions; and among which customers they are."""
+PERSONAS = {
+    "patient": "ordinary", "abusive": "adversarial", "injector": "adversarial",
+    "serene": "ordinary, new phrases", "foulmouthed": "adversarial, new phrases", "hacker": "adversarial, new phrases",
+}  # fmt: skip
+"""Of each split a patient one, an abusive one, and one who injects instructions; and among which customers they are."""
 
 
-def samples(study: Study, results: Sequence[Mapping[str, Any]], sampling: str = "greedy") -> str:
-    """For each persona the first customer that the runs of the first seed met, as text; contents are escaped."""
+def samples(study: Study, results: Sequence[Mapping[str, Any]]) -> str:
+    """For each persona the first customer that judged the runs of the first seed, as text; contents are escaped."""
     first = min(result["what"]["seed"] for result in results)
     runs = [result for result in results if result["what"]["seed"] == first]
     parts = []
     for persona, kind in PERSONAS.items():
-        judged = f"{kind}, {sampling}"
-        env = text_env(study, True, split="test", adversarial=CUSTOMERS[kind], render_mode="ansi").unwrapped
+        env = text_env(study, True, **CUSTOMERS[kind]._asdict(), render_mode="ansi").unwrapped
         assert isinstance(env, TextEnv)
-        seed = _first(env, persona, [episode["seed"] for episode in runs[0]["before"][judged]])
+        seed = _first(env, persona, [episode["seed"] for episode in runs[0]["before"][kind]])
         if seed is None:
             continue
-        parts += [f"== {persona}, expert (test customer {seed})", _replay(env, seed, None)]
+        parts += [f"== {persona}, {CUSTOMERS[kind].split} split, expert (customer {seed})", _replay(env, seed, None)]
         for run in runs:
             for when in ("before", "after"):
-                episode = next(episode for episode in run[when][judged] if episode["seed"] == seed)
-                title = f"== {persona}, {run['what']['arm']}, {'start' if when == 'before' else 'after PPO'}"
+                episode = next(episode for episode in run[when][kind] if episode["seed"] == seed)
+                title = f"== {persona}, {CUSTOMERS[kind].split} split, {run['what']['arm']}, {'start' if when == 'before' else 'after PPO'}"
                 parts += [title, _replay(env, seed, iter(episode["replies"]))]
     return "\n".join(parts)
 

@@ -17,9 +17,9 @@ import torch
 import transformers
 
 from agents import tiny
+from agents.files import keep, kept
 from agents.kl import fingerprint
 from agents.models import ModelSpec, locate
-from benchmarks.experiments.service.files import keep, kept
 from benchmarks.experiments.service.study import ARMS, Arm, Study, text_env
 from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv

@@ -63,7 +63,7 @@ def _slug(name: str) -> str:
 
 def _line(result: Result) -> str:
     def success(when: str) -> float:
-        episodes = result[when]["ordinary, sampled"]
+        episodes = result[when]["ordinary"]
         return float(sum(episode["success"] for episode in episodes) / len(episodes))
 
     what = result["what"]

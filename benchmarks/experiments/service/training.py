@@ -1,4 +1,4 @@
-"""One run: judge the start on the test split, train it with PPO on the train split, judge again."""
+"""One run: judge the start by customers it hasn't met, train it with PPO, judge again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from agents.algorithms import make
 from agents.checkpoint import save
-from agents.evaluation import Episode, Sampling, evaluate, policy_for
+from agents.evaluation import Episode, evaluate, policy_for
+from agents.files import keep, kept
 from agents.kl import ReferenceKL
 from agents.policy import CausalLMPolicy
-from benchmarks.experiments.service.files import keep, kept
 from benchmarks.experiments.service.study import ARMS, CUSTOMERS, Arm, Study, token_envs
 
 METRICS = (
@@ -28,10 +28,7 @@ METRICS = (
 )  # fmt: skip
 """Ground truth that is kept of each episode."""
 
-SAMPLINGS = {"sampled": Sampling(), "greedy": Sampling(temperature=0.0)}
-"""How replies are chosen when judged: as in training, or always the most likely token."""
-
-_ROWS = 32  # episodes side by side when judged
+_ROWS = 64  # episodes side by side when judged
 _FIRST_TEST_SEED = 10_000  # times 1, 2, ... for the seeds 0, 1, ...: each run has its own customers, the same in all arms
 
 
@@ -86,18 +83,15 @@ def make_run(study: Study, arm: str, seed: int, start: Path, folder: Path) -> di
 
 
 def judge(study: Study, arm: Arm, seed: int, start: Path, policy: CausalLMPolicy | BaseAlgorithm) -> dict[str, list[dict[str, Any]]]:
-    """Episodes with customers of the test split, by kind of customers and way of sampling: ``"ordinary, sampled"`` and so on.
+    """Episodes by kind of customers; replies are sampled as in training.
 
     The same seed meets the same customers, before and after training and in every arm.
     """
     judged = {}
-    for kind, adversarial in CUSTOMERS.items():
-        envs: VectorEnv[Any, Any, Any] = token_envs(
-            study, arm.memory, start, min(_ROWS, study.episodes), split="test", adversarial=adversarial
-        )
-        for name, sampling in SAMPLINGS.items():
-            done = evaluate(policy, envs, study.episodes, sampling=sampling, seed=_FIRST_TEST_SEED * (seed + 1))
-            judged[f"{kind}, {name}"] = [_plain(episode) for episode in done.episodes]
+    for kind, customers in CUSTOMERS.items():
+        envs: VectorEnv[Any, Any, Any] = token_envs(study, arm.memory, start, min(_ROWS, study.episodes), **customers._asdict())
+        done = evaluate(policy, envs, study.episodes, seed=_FIRST_TEST_SEED * (seed + 1))
+        judged[kind] = [_plain(episode) for episode in done.episodes]
     return judged
 
 

@@ -29,6 +29,7 @@ LABELS = (
     "stock=out",
 )
 FORMS = ("", "b", "s", "p", "g", "n")
+PLACES = 5  # words that the wider convolution sees
 MAX_TAGS = 40
 MAX_KNOWN = 4096  # tags about which something is remembered: texts are untrusted, and make up words
 ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 1.0, 2.5
@@ -69,9 +70,11 @@ class Network:
         self._words, self._forms = arrays["e_weight"], arrays["f_weight"]
         narrow, wide = (arrays[name].transpose(1, 2, 0) for name in ("c3_weight", "c5_weight"))  # (width, places, channels)
         self._kernels = np.concatenate([np.pad(narrow, ((0, 0), (1, 1), (0, 0))), wide], 2).reshape(len(wide), -1)
-        self._beyond = np.zeros(2 * self._kernels.shape[1], np.float32)
         biases = np.concatenate([arrays["c3_bias"], arrays["c5_bias"]])  # each place sees one word in the middle
         self._biases = np.pad(biases, (2 * len(biases), 2 * len(biases)))
+        rows = len(self._words) * len(FORMS)  # a word and a form each; what isn't a word, beyond the sentence, is row 0, and adds nothing
+        self._terms = np.zeros((PLACES, rows, len(biases)), np.float32)  # what it adds where it is the first to the last word seen
+        self._filled = {0}
         self._hidden, self._hidden_bias = arrays["h_weight"].T.copy(), arrays["h_bias"]
         self._out, self._out_bias = arrays["o_weight"].T.copy(), arrays["o_bias"]
 
@@ -85,20 +88,26 @@ class Network:
             Logits, (len(LABELS),).
         """
         n = len(tags)
-        terms = np.concatenate([self._beyond, *map(self._terms, tags), self._beyond]).reshape(n + 4, 5, -1)
-        convolved = terms[:n, 0] + terms[1 : n + 1, 1] + terms[2 : n + 2, 2] + terms[3 : n + 3, 3] + terms[4:, 4]
+        rows = np.array([0, 0, *map(self._row, tags), 0, 0])
+        convolved = self._terms[0].take(rows[:n], 0)
+        for place in range(1, PLACES):
+            convolved += self._terms[place].take(rows[place : place + n], 0)
         features = np.maximum(np.maximum.reduce(convolved), 0)
         hidden = np.maximum(features @ self._hidden + self._hidden_bias, 0)
         logits: NDArray[np.float32] = np.concatenate([hidden, features]) @ self._out + self._out_bias
         return logits
 
     @lru_cache(maxsize=MAX_KNOWN)  # noqa: B019 (one network a process)
-    def _terms(self, tag: str) -> NDArray[np.float32]:
-        """What a tag adds to the convolutions around it, as the first to the last of the five words they see, (5 * channels,)."""
+    def _row(self, tag: str) -> int:
+        """The row of a tag's terms, which are computed when it first comes up."""
         word, form = split(tag)
-        embedded = self._words[self._ids.get(word, 1)] + self._forms[FORMS.index(form)]
-        terms: NDArray[np.float32] = embedded @ self._kernels + self._biases
-        return terms
+        known, shape = self._ids.get(word, 1), FORMS.index(form)
+        row = known * len(FORMS) + shape
+        if row not in self._filled:
+            terms = (self._words[known] + self._forms[shape]) @ self._kernels + self._biases
+            self._terms[:, row] = terms.reshape(PLACES, -1)
+            self._filled.add(row)
+        return row
 
 
 @cache

@@ -10,11 +10,7 @@ seed and of the agent's replies.
 
 from __future__ import annotations
 
-import json
 import re
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -123,29 +119,21 @@ class EndpointVoice:
     Args:
         url: the protocol's root, such as ``"http://localhost:8000/v1"``.
         model: the model's name there.
-        key: sent as a bearer token; never shown.
-        timeout: seconds a request may take.
-        retries: further attempts after a failure that may pass.
         temperature: of sampling.
+        endpoint: further arguments of :class:`lm_envs.endpoint.ChatEndpoint`: the key, the timeout, retries, limits.
 
     Raises:
-        ValueError: for a URL that isn't http or https.
+        ValueError: for a URL that isn't http or https, or another argument that makes no sense.
     """
 
-    def __init__(
-        self, url: str, model: str, *, key: str | None = None, timeout: float = 30.0, retries: int = 2, temperature: float = 0.7
-    ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"url must begin with http:// or https://; got {url!r}")
-        self._url = f"{url.rstrip('/')}/chat/completions"
-        self._model = model
-        self._key = key
-        self._timeout = timeout
-        self._retries = retries
+    def __init__(self, url: str, model: str, *, temperature: float = 0.7, **endpoint: Any) -> None:
+        from lm_envs.endpoint import ChatEndpoint  # brings a library for HTTP, which others don't need
+
+        self._endpoint = ChatEndpoint(url, model, **{"retries": 2, **endpoint})
         self._temperature = temperature
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._url!r}, {self._model!r})"
+        return f"{type(self).__name__}({self._endpoint.url!r}, {self._endpoint.model!r})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> EndpointVoice:
         return self  # it has no state, and keys aren't copied about
@@ -158,9 +146,9 @@ class EndpointVoice:
         Raises:
             ConnectionError: when it can't be reached, or answers with an error or with something else than the protocol's, to the last
                 attempt. The message names the endpoint and no key.
+            BudgetSpent: when there is a budget, and it is spent.
         """
         body = {
-            "model": self._model,
             "messages": [
                 {"role": "system", "content": instructions(persona)},
                 {"role": "user", "content": request(history, draft)},
@@ -168,25 +156,7 @@ class EndpointVoice:
             "temperature": self._temperature,
             "max_tokens": 120,
         }
-        return self._post(json.dumps(body).encode())
-
-    def _post(self, body: bytes) -> str:
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
-        for attempt in range(self._retries + 1):
-            if attempt:
-                time.sleep(min(0.25 * 2**attempt, 5.0))
-            try:
-                sent = urllib.request.Request(self._url, body, headers, method="POST")
-                with urllib.request.urlopen(sent, timeout=self._timeout) as answer:
-                    content = json.load(answer)["choices"][0]["message"]["content"]
-                return content if isinstance(content, str) else ""
-            except urllib.error.HTTPError as error:
-                problem = f"status {error.code}"
-                if error.code < 500 and error.code != 429:
-                    break
-            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-                problem = type(error).__name__
-        raise ConnectionError(f"{self._url}: {problem}")
+        return self._endpoint.complete(body).content
 
 
 class LocalVoice:

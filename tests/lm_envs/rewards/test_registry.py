@@ -91,3 +91,32 @@ def test_entry_points_are_read_when_a_name_is_asked_for(tmp_path, monkeypatch):
 def test_registered_names_score(name):
     (judged,) = rewards.score(rewards.resolve(name), [exchange("It was a great day for all of us.")])
     assert list(judged.components) == [name]
+
+
+def make_with(length, word="x"):
+    return lambda exchanges: [float(length)] * len(exchanges)
+
+
+def test_arguments_make_another_and_equal_ones_the_same():
+    rewards.register("mine", Counting)
+    named = rewards.resolve("mine", {"name": "other"})
+    assert named.name == "other" and named is rewards.resolve("mine", {"name": "other"}) is not rewards.resolve("mine")
+    rewards.register("made", make_with)
+    assert rewards.score(rewards.resolve("made", {"length": 3}), [exchange("x")])[0].total == 3
+    unwritable = {"length": 3, "word": object()}
+    assert rewards.resolve("made", unwritable) is not rewards.resolve("made", unwritable)
+
+
+@pytest.mark.parametrize(
+    ("spec", "arguments", "problem"),
+    [
+        ("mine", {"nmae": "x"}, "reward model 'mine': got an unexpected keyword argument 'nmae'; reward_kwargs it takes: name"),
+        ("made", {"word": "x"}, "reward model 'made': missing a required argument: 'length'; reward_kwargs it takes: length, word"),
+        (plain, {"x": 1}, "one that is made already takes none"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(spec, arguments, problem):
+    rewards.register("mine", Counting)
+    rewards.register("made", make_with)
+    with pytest.raises(TypeError, match=problem):
+        rewards.score(rewards.resolve(spec, arguments), [exchange("x")])

@@ -1,0 +1,1 @@
+"""Reward models trained on what people said: ``python -m agents reward-model``."""

@@ -1,0 +1,1 @@
+"""The whole path, ``python -m agents rlhf``: supervised start, reward model, PPO with KL to the start, a judge, a model folder."""

@@ -1,0 +1,1 @@
+"""How good rewards without training are as judges: ``python -m benchmarks judges``."""

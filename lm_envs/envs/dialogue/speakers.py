@@ -10,7 +10,6 @@ Replies of an endpoint differ from run to run; those of a local model don't on o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,8 +35,8 @@ class EndpointSpeaker(EndpointVoice):
 
     def __call__(self, messages: Messages) -> str:
         """Ask the endpoint."""
-        body = {"model": self._model, "messages": list(messages), "temperature": self._temperature, "max_tokens": _NEW_TOKENS}
-        return self._post(json.dumps(body).encode())
+        body = {"messages": list(messages), "temperature": self._temperature, "max_tokens": _NEW_TOKENS}
+        return self._endpoint.complete(body).content
 
 
 class LocalSpeaker(LocalVoice):

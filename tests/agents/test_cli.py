@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -322,9 +323,11 @@ def test_greedy_chat_repeats_itself(folder):
 
 def test_the_module_runs():
     run = subprocess.run([sys.executable, "-m", "agents", "--help"], capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert run.returncode == 0 and all(command in run.stdout for command in ("train", "evaluate", "transcript", "chat"))
+    assert run.returncode == 0 and all(
+        command in run.stdout for command in ("train", "evaluate", "transcript", "chat", "reward-model", "rlhf")
+    )
 
 
 def test_every_argument_is_explained():
-    for cls in (cli.TrainArgs, cli.EvaluateArgs, cli.TranscriptArgs, cli.ChatArgs):
-        assert all(item.metadata["help"] for item in cli.fields(cls))
+    for cls in cli._COMMANDS.values():
+        assert all(item.metadata["help"] for item in fields(cls))

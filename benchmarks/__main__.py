@@ -84,6 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     voices.add_argument("--url", help="root of an endpoint that speaks the chat-completions protocol, such as http://localhost:8000/v1")
     voices.add_argument("--episodes", type=_positive, default=20, help="with the voice, and as many without (default: %(default)s)")
     voices.add_argument("--max-needs", type=int, choices=(1, 2, 3), default=1, help="requests of a customer (default: %(default)s)")
+    voices.add_argument("--jobs", type=_positive, default=1, help="episodes at a time, a process each (default: %(default)s)")
     voices.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of --model here (default: its own)")
     voices.add_argument("--timeout", type=_positive, default=120, help="seconds that the endpoint may take (default: %(default)s)")
     voices.set_defaults(run=_service_voices)
@@ -202,6 +203,7 @@ def _service_voices(arguments: argparse.Namespace) -> int:
             voice,
             episodes=arguments.episodes,
             max_needs=arguments.max_needs,
+            jobs=arguments.jobs,
             on_episode=lambda done, of: console.print(f"{done} of {of} episodes", highlight=False),
         )
     except (AssetError, ConnectionError, OSError, ValueError) as error:

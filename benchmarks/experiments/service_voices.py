@@ -11,7 +11,11 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import current_process, get_context
 from statistics import mean
 from typing import Any
 
@@ -129,27 +133,51 @@ def measure(
     intents: Sequence[str] = INTENTS,
     split: Split = "test",
     max_needs: int = 1,
+    jobs: int = 1,
     on_episode: Callable[[int, int], Any] = lambda done, of: None,
 ) -> Results:
     """Let the expert play the same scenarios with the voice and without.
 
     Args:
-        voice: the customer's.
+        voice: the customer's; it is pickled where there are several jobs.
         episodes: with seeds 0, 1, …; the intents take turns.
         intents: what customers come for.
         split: whose scenarios.
         max_needs: the most requests in a conversation.
-        on_episode: called with how many of the episodes with the voice are done, and how many there are.
+        jobs: episodes at a time, a process each.
+        on_episode: called with how many of the episodes are done, and how many there are.
     """
-    recorder = Recorder(voice)
-    ends: dict[bool, list[dict[str, float]]] = {True: [], False: []}
-    for number in range(episodes):
-        for voiced in (True, False):
-            customer: Any = recorder if voiced else "simulated"
-            env = CustomerServiceEnv(intents=[intents[number % len(intents)]], split=split, max_needs=max_needs, customer=customer)
-            ends[voiced].append(metrics.success(env, _expert(env), number))
-        on_episode(number + 1, episodes)
-    return Results(recorder.messages, ends[True], ends[False])
+    one = partial(_episode, voice, intents, split, max_needs)
+    played = []
+    with ProcessPoolExecutor(jobs, get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+        for results in map(one, range(episodes)) if pool is None else pool.map(one, range(episodes)):
+            played.append(results)
+            on_episode(len(played), episodes)
+    return Results(
+        [message for each in played for message in each.messages],
+        [end for each in played for end in each.ends],
+        [end for each in played for end in each.scripted],
+    )
+
+
+def _episode(voice: Voice, intents: Sequence[str], split: Split, max_needs: int, number: int) -> Results:
+    """One episode with the voice and one without."""
+    recorder = Recorder(_kept(voice))
+    ends = []
+    for customer in (recorder, "simulated"):
+        env = CustomerServiceEnv(intents=[intents[number % len(intents)]], split=split, max_needs=max_needs, customer=customer)
+        ends.append(metrics.success(env, _expert(env), number))
+    return Results(recorder.messages, ends[:1], ends[1:])
+
+
+_VOICES: dict[str, Voice] = {}
+
+
+def _kept(voice: Voice) -> Voice:
+    """The voice that this process has had already, so that its model isn't loaded with each episode."""
+    if current_process().name == "MainProcess":
+        return voice
+    return _VOICES.setdefault(repr(voice), voice)
 
 
 def plain(results: Results) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.experiments import service_voices
 from benchmarks.experiments.service_voices import measure, verdict
+from lm_envs.envs.customer_service.llm_customer import EndpointVoice
 
 SERVER = """
 import json
@@ -71,6 +72,13 @@ def test_whatever_a_voice_says_the_expert_fares_as_with_the_scripted_customer():
     assert results.ends == results.scripted and all(end["success"] == 1 for end in results.ends)
     assert {message.verdict for message in results.messages} <= {"a detail is lost", "a detail is made up"}
     assert sum(share.mean for share in results.shares().values()) == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_several_jobs_play_the_same_episodes(server):
+    voice = EndpointVoice(server, "any")
+    one, two = (measure(voice, episodes=4, jobs=jobs) for jobs in (1, 2))
+    assert one.ends == two.ends and [message.text for message in one.messages] == [message.text for message in two.messages]
 
 
 def test_the_command_asks_a_server_in_another_process(server, tmp_path, capsys):

@@ -155,8 +155,10 @@ def measure(study: Study, on_player: Callable[[str], Any] = lambda name: None) -
         reliability[name] = {k: estimate(metrics.pass_hat_k_by_task(successes, k).tolist()) for k in KS if k <= study.trials}
         fairness[name] = {
             change: {
-                value: metrics.paired(player(name, env, together=2), change=change, values=[value], seeds=range(study.customers), env=env)
-                for value in values
+                value: metrics.paired(
+                    player(name, env, seed=number, together=2), change=change, values=[value], seeds=range(study.customers), env=env
+                )
+                for number, value in enumerate(values)
             }
             for change, values in VALUES.items()
         }

@@ -1,6 +1,7 @@
 """Command line of the experiments, ``python -m benchmarks``.
 
-``demo``, ``service``, ``speed``, ``versus-trl``, ``sentiment-judge``, ``sentiment-classification``, ``judges``.
+``demo``, ``service``, ``service-players``, ``service-voices``, ``speed``, ``versus-trl``, ``sentiment-judge``,
+``sentiment-classification``, ``judges``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rich.console import Console
 from lm_envs.extras import explained
 
 SERVICE_ARMS = ("ordinary", "adversaries", "last message")
+SERVICE_PLAYERS = ("expert", "careless expert", "unfair expert", "random", "no reply")
 SENTIMENT_CLASSIFIERS = ("majority", "vader", "judge", "tf-idf", "minilm")
 JUDGES = ("vader", "similarity", "judge")
 SPEED_PARTS = ("engine", "scaling", "profile", "trpo", "environments", "rewards", "smollm2")
@@ -77,6 +79,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     service.add_argument("--jobs", type=_positive, default=2, help="runs at a time, a thread each (default: %(default)s)")
     service.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works; the figures mean nothing")
     service.set_defaults(run=_service)
+    players = commands.add_parser("service-players", help="the service desk's scripted players: pass^k, and success by name, dialect, tier")
+    players.add_argument("--out", type=Path, default=Path("runs/service-players"), help="folder for results (default: %(default)s)")
+    players.add_argument("--split", choices=("train", "test"), default="test", help="which scenarios (default: %(default)s)")
+    players.add_argument("--players", nargs="+", choices=SERVICE_PLAYERS, default=list(SERVICE_PLAYERS), help="default: all")
+    players.add_argument("--tasks", type=_positive, default=100, help="scenarios for pass^k (default: %(default)s)")
+    players.add_argument("--trials", type=_positive, default=8, help="of each scenario (default: %(default)s)")
+    players.add_argument("--customers", type=_positive, default=100, help="scenarios for fairness (default: %(default)s)")
+    players.set_defaults(run=_service_players)
+    voices = commands.add_parser("service-voices", help="the service desk's expert before customers with a language model's voice")
+    voices.add_argument("--out", type=Path, default=Path("runs/service-voices"), help="folder for results (default: %(default)s)")
+    voices.add_argument("--model", default="smollm2-135m", help="a model's name or folder, or its name at --url (default: %(default)s)")
+    voices.add_argument("--url", help="root of an endpoint that speaks the chat-completions protocol, such as http://localhost:8000/v1")
+    voices.add_argument("--episodes", type=_positive, default=20, help="with the voice, and as many without (default: %(default)s)")
+    voices.add_argument("--max-needs", type=int, choices=(1, 2, 3), default=1, help="requests of a customer (default: %(default)s)")
+    voices.add_argument("--jobs", type=_positive, default=1, help="episodes at a time, a process each (default: %(default)s)")
+    voices.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto", help="of --model here (default: its own)")
+    voices.add_argument("--timeout", type=_positive, default=120, help="seconds that the endpoint may take (default: %(default)s)")
+    voices.set_defaults(run=_service_voices)
     speed = commands.add_parser("speed", help="what the engine costs beside plain policies, generate, hand-written loops, stock TRPO")
     speed.add_argument("--parts", nargs="+", choices=SPEED_PARTS, default=list(SPEED_PARTS), help="default: all")
     speed.add_argument("--threads", type=_positive, default=None, help="of torch (default: torch's)")
@@ -153,6 +173,59 @@ def _service(arguments: argparse.Namespace) -> int:
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     console.print(table, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{out}: summary.json, table.md, learning_curves.png, samples.txt, and a folder a run")
+    return 0
+
+
+def _service_players(arguments: argparse.Namespace) -> int:
+    from benchmarks.experiments import service_players
+    from benchmarks.machine import machine
+
+    console = Console()
+    names = tuple(dict.fromkeys(arguments.players))
+    study = service_players.Study(arguments.split, arguments.tasks, arguments.trials, arguments.customers, names)
+    began = time.perf_counter()
+    results = service_players.measure(study, lambda name: console.print(f"{name}: done", highlight=False))
+    for table in service_players.tables(results):
+        console.print(table)
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "table.md").write_text("\n".join(service_players.tables(results, "markdown")), encoding="utf-8")
+    seconds = time.perf_counter() - began
+    summary = {"study": asdict(study), "machine": machine(), "seconds": seconds, **results.plain()}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{seconds:.0f} s; {out}: summary.json, table.md", highlight=False)
+    return 0
+
+
+def _service_voices(arguments: argparse.Namespace) -> int:
+    from benchmarks.experiments import service_voices
+    from benchmarks.machine import machine
+    from lm_envs.assets import AssetError
+    from lm_envs.envs.customer_service.llm_customer import EndpointVoice, LocalVoice
+
+    console = Console()
+    try:
+        voice: Any = (
+            EndpointVoice(arguments.url, arguments.model, timeout=arguments.timeout) if arguments.url else LocalVoice(arguments.model)
+        )
+        results = service_voices.measure(
+            voice,
+            episodes=arguments.episodes,
+            max_needs=arguments.max_needs,
+            jobs=arguments.jobs,
+            on_episode=lambda done, of: console.print(f"{done} of {of} episodes", highlight=False),
+        )
+    except (AssetError, ConnectionError, OSError, ValueError) as error:
+        print(f"python -m benchmarks service-voices: {error}", file=sys.stderr)
+        return 1
+    table = service_voices.markdown(results)
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "table.md").write_text(table, encoding="utf-8")
+    summary = {"model": arguments.model, "url": arguments.url, "machine": machine(), **service_voices.plain(results)}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    console.print(table, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{out}: summary.json, table.md", highlight=False)
     return 0
 
 

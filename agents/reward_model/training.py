@@ -118,7 +118,12 @@ def load(settings: Settings, outputs: int) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
         kind = {"problem_type": "regression" if outputs == 1 else "single_label_classification", "num_labels": outputs}
-        model = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32, **kind)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            source,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # a base that has another last layer gets a new one
+            **kind,
+        )
     finally:
         logging.set_verbosity(before)
     for module in model.modules():

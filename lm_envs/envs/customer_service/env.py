@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_NEEDS = 3
 MAX_SHOWN = 2000  # characters of a tool's answer
+OPTIONS = (*tasks.CHANGES, "customer_seed")  # of `reset`
 
 
 class CustomerServiceEnv(TextEnv):
@@ -132,7 +133,8 @@ class CustomerServiceEnv(TextEnv):
     - ``max_turns`` (default 24; the expert needs up to 20), ``split``, ``reward``, ``max_reply_chars``, ``max_chars``, ``render_mode``:
       see ``TextEnv``.
 
-    ``reset`` takes the options ``"name"``, ``"dialect"`` and ``"tier"``, which change nothing else of the customer (`metrics.paired`).
+    ``reset`` takes the options ``"name"``, ``"dialect"`` and ``"tier"``, which change nothing else of the customer (`metrics.paired`), and
+    ``"customer_seed"``, from which the customer's own chance comes instead: the same scenario, in other words and moods (`metrics.trials`).
 
     ## Version history
     - v0: first version.
@@ -173,15 +175,18 @@ class CustomerServiceEnv(TextEnv):
         self.cast = None if personas is None else _cast(personas, self.split)
 
     def open(self, options: Mapping[str, Any]) -> Opening:
-        """Draw a customer; `reset` takes the options ``"name"``, ``"dialect"`` and ``"tier"``."""
+        """Draw a customer; `reset` takes the options ``"name"``, ``"dialect"``, ``"tier"`` and ``"customer_seed"``."""
+        options = dict(options)
+        chance = options.pop("customer_seed", None)
         scenario = tasks.generate(self.np_random, self.split, self.intents, self.adversarial, self.max_needs, self.cast)
         for change, value in options.items():
-            scenario = tasks.changed(scenario, one_of("an option", change, tasks.CHANGES), value)
+            scenario = tasks.changed(scenario, one_of("an option", change, OPTIONS), value)
         self.scenario = scenario
         self._goals = Goals(scenario)
         self._record = Record(scenario.shop.copy(), person=any(need.due == "handover" for need in self._goals.needs))
         self._toolbox = Toolbox(self._record.shop)
-        self._customer = SimulatedCustomer(scenario, self.np_random, self.voice)
+        rng = self.np_random if chance is None else np.random.default_rng(at_least("customer_seed", chance, 0))
+        self._customer = SimulatedCustomer(scenario, rng, self.voice)
         self._score = Score(self._goals)
         self._lost = False
         said = self._customer.open()

@@ -165,6 +165,12 @@ class Frames:
             return True
         if operation == "return" and "and" not in words[end : end + 1] and not _SUMS.isdisjoint(words[end : end + 3]):
             return True
+        if (
+            operation == "return"
+            and words[start - 1 : start] in (["be"], ["been"], ["was"], ["were"])
+            and not _SUMS.isdisjoint(words[max(start - 5, 0) : start])
+        ):
+            return True  # "the amount has been returned to you"
         last = end + 3 if operation == "handover" else end + 1
         return not self._blocks.get(operation, frozenset()).isdisjoint(words[first:last])
 

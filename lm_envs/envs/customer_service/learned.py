@@ -32,11 +32,11 @@ FORMS = ("", "b", "s", "p", "g", "n")
 PLACES = 5  # words that the wider convolution sees
 MAX_TAGS = 40
 MAX_KNOWN = 4096  # tags about which something is remembered: texts are untrusted, and make up words
-ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 1.0, 2.5
+ADDING, ADDING_BESIDE, ADDING_SECOND = 0.0, 0.5, 1.5
 """Logits above which a label that the patterns missed is added: where they found no act but inform, where they did, and where that was
 an operation or a question like the label."""
 _LEAST = min(ADDING, ADDING_BESIDE, ADDING_SECOND)
-DROPPING, DROPPING_OPERATION = -3.0, -6.0
+DROPPING, DROPPING_OPERATION = -2.0, -3.0
 """Logits below which a label that they found is dropped; what is offered, done or refused less lightly."""
 
 _INDEX = {label: index for index, label in enumerate(LABELS)}

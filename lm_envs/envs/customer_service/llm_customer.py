@@ -43,7 +43,12 @@ _STEMS = {
     "ticket": ("ticket", "look into", "check", "report", "investigat", "complain"),
     "handover": ("person", "someone", "somebody", "colleague", "manager", "human"),
 }
-"""What a request must hold one of, by intent or operation; others must share a longer word with the draft."""
+"""What a request must hold one of, by intent or operation; where the draft holds none of them either, and for other acts, it must share
+a longer word with the draft."""
+
+_COURTESIES = frozenset(
+    "hello there please thanks thank cheers regards sincerely morning afternoon evening would could should kindly".split()
+)
 
 
 @runtime_checkable
@@ -90,8 +95,10 @@ def _means(low: str, act: str, draft: str) -> bool:
     """Whether a text may mean an act."""
     group, _, what = act.partition("/")
     if group in ("state", "wish", "attack") or what in ("problem", "evidence"):
-        stems = _STEMS.get(what.partition("_")[0]) if group != "attack" else None
-        return any(stem in low for stem in stems or re.findall(r"[a-z]{5,}", draft.lower()))
+        stems = _STEMS.get(what.partition("_")[0], ()) if group != "attack" else ()
+        if not any(stem in draft.lower() for stem in stems):  # "Would you annul my order?"
+            stems = tuple(word for word in re.findall(r"[a-z]{5,}", draft.lower()) if word not in _COURTESIES)
+        return not stems or any(stem in low for stem in stems)
     if act in ("agree", "yes"):
         return not re.match(r"no\b|don't\b|i don't\b", low)
     return act != "decline" or bool(re.search(r"\bno\b|\bnot\b|n't\b|rather|instead", low))
@@ -166,11 +173,13 @@ class LocalVoice:
         model: a path, a name on the hub, or a name of ``lm_envs.assets``.
         device: where it runs.
         max_new_tokens: the longest message.
+        dtype: of the weights, such as ``"bfloat16"``; by default the model's own.
     """
 
-    def __init__(self, model: str, *, device: str = "cpu", max_new_tokens: int = 60) -> None:
+    def __init__(self, model: str, *, device: str = "cpu", max_new_tokens: int = 60, dtype: str = "auto") -> None:
         self._name = model
         self._device = device
+        self._dtype = dtype
         self._max_new_tokens = max_new_tokens
         self._loaded: tuple[Any, Any] | None = None
 
@@ -212,6 +221,6 @@ class LocalVoice:
             from lm_envs import assets
 
             where = str(assets.path(self._name)) if self._name in assets.MODELS else self._name
-            model: Any = AutoModelForCausalLM.from_pretrained(where)
+            model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=self._dtype)
             self._loaded = AutoTokenizer.from_pretrained(where), model.to(self._device).eval()
         return self._loaded

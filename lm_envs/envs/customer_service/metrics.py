@@ -3,6 +3,8 @@
 policy = lambda messages: my_model.reply(messages)
 pass_hat_k(trials(policy, seeds=range(50), times=8), k=4)      solved four times out of four?
 paired(policy, change="name", values=["Amara Okafor"], ...)    solved as often for somebody of another name?
+
+Players that are scripted look at the environment rather than at the messages: ``trials(lambda _: env.expert_reply(), ..., env=env)``.
 """
 
 from __future__ import annotations
@@ -26,8 +28,6 @@ Policy = Callable[[Messages], str]
 def pass_hat_k(successes: npt.ArrayLike, k: int) -> float:
     """The chance that all of ``k`` independent trials of a task succeed, on average over tasks: pass^k of tau-bench.
 
-    For a task that succeeded in c of m trials, C(c, k) / C(m, k) estimates it without bias.
-
     Args:
         successes: ``(tasks, trials)``, each 0 or 1.
         k: from 1 to the number of trials.
@@ -35,14 +35,18 @@ def pass_hat_k(successes: npt.ArrayLike, k: int) -> float:
     Raises:
         ValueError: for another shape, other values, or too large a ``k``.
     """
+    return float(np.mean(pass_hat_k_by_task(successes, k)))
+
+
+def pass_hat_k_by_task(successes: npt.ArrayLike, k: int) -> npt.NDArray[np.float64]:
+    """The same for each task, ``(tasks,)``: C(c, k) / C(m, k) for one that succeeded in c of m trials, which is without bias."""
     array = np.asarray(successes, dtype=np.float64)
     if array.ndim != 2 or array.size == 0 or not np.isin(array, (0, 1)).all():
         raise ValueError(f"successes must be zeros and ones of shape (tasks, trials); got an array of shape {array.shape}")
     trials = array.shape[1]
     if not 1 <= at_least("k", k, 1) <= trials:
         raise ValueError(f"k must be at most the number of trials, {trials}; got {k}")
-    counts = array.sum(axis=1).astype(int)  # (tasks,)
-    return float(np.mean([comb(int(count), k) / comb(trials, k) for count in counts]))
+    return np.array([comb(int(count), k) / comb(trials, k) for count in array.sum(axis=1)])
 
 
 def success(env: CustomerServiceEnv, policy: Policy, seed: int | None, options: dict[str, Any] | None = None) -> dict[str, float]:
@@ -55,22 +59,26 @@ def success(env: CustomerServiceEnv, policy: Policy, seed: int | None, options: 
     return dict(info["metrics"])
 
 
-def trials(policy: Policy, *, seeds: Sequence[int], times: int, **kwargs: Any) -> npt.NDArray[np.float64]:
+def trials(
+    policy: Policy, *, seeds: Sequence[int], times: int, vary: bool = False, env: CustomerServiceEnv | None = None, **kwargs: Any
+) -> npt.NDArray[np.float64]:
     """Successes of a policy in the same scenarios several times.
-
-    The customer is the same each time; what differs is the policy's own chance.
 
     Args:
         policy: from the conversation to the reply.
         seeds: one for each task.
         times: trials of each.
-        kwargs: the environment's arguments.
+        vary: whether the customer's own chance differs between trials (words, slips, moods), as with a sampled user; without it,
+            nothing but the policy's does.
+        env: the environment to play in, instead of a new one.
+        kwargs: a new environment's arguments.
 
     Returns:
         Zeros and ones, ``(len(seeds), times)``.
     """
-    env = CustomerServiceEnv(**kwargs)
-    return np.array([[success(env, policy, seed)["success"] for _ in range(times)] for seed in seeds])
+    env = env or CustomerServiceEnv(**kwargs)
+    options = [{"customer_seed": trial} if vary else None for trial in range(times)]
+    return np.array([[success(env, policy, seed, option)["success"] for option in options] for seed in seeds])
 
 
 class Pair(NamedTuple):
@@ -89,7 +97,15 @@ class Pair(NamedTuple):
     flipped: float
 
 
-def paired(policy: Policy, *, change: str, values: Sequence[str], seeds: Sequence[int], **kwargs: Any) -> Pair:
+def paired(
+    policy: Policy,
+    *,
+    change: str,
+    values: Sequence[str],
+    seeds: Sequence[int],
+    env: CustomerServiceEnv | None = None,
+    **kwargs: Any,
+) -> Pair:
     """Success for the same customers with another name, dialect or tier, where none of these may matter.
 
     Args:
@@ -97,14 +113,15 @@ def paired(policy: Policy, *, change: str, values: Sequence[str], seeds: Sequenc
         change: ``"name"``, ``"dialect"`` or ``"tier"``.
         values: what it is changed to, one after another: full names, dialects of ``wording/manner.json``, or tiers.
         seeds: of the scenarios.
-        kwargs: the environment's arguments.
+        env: the environment to play in, instead of a new one.
+        kwargs: a new environment's arguments.
 
     Raises:
         ValueError: for an unknown change or value, or without values or seeds.
     """
     if not values or not seeds:
         raise ValueError("paired needs a value and a seed at least")
-    env = CustomerServiceEnv(**kwargs)
+    env = env or CustomerServiceEnv(**kwargs)
     before, after = [], []
     for index, seed in enumerate(seeds):
         before.append(success(env, policy, seed)["success"])

@@ -33,6 +33,11 @@ _BARE_SUBJECTS = frozenset(
     ).split()
 )
 _NOT_DONE_BY = frozenset("you customer the your a this any were who of by as for an".split())
+_NOBODY = frozenset("nobody anybody anyone no_one".split())
+_LIMITS = frozenset("within before until who whoever during".split())
+_DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())
+_MONTHS = frozenset("january february march april june july august september october november december".split())
+_JUST_NOW = frozenset("second seconds moment moments minute minutes".split())
 _NEITHER = frozenset(("neither", "nor"))
 _SPANS = frozenset("week month monday tuesday wednesday thursday friday saturday sunday year night time".split())
 _POSSIBLE = (
@@ -68,11 +73,18 @@ class Verbs:
             mood = self._gerund(head, end, depth)
         else:
             mood = self._base(head, end, depth)
+        if mood == OFFER and form == "b" and self._limited(head, end):
+            return REFUSE
         if mood in (NONE, OFFER) and self.clause.kind != "if" and form != "p":
             after = " ".join(word for word in self.words[end : end + 9] if word not in self.adverbs or word == "of")
             if denied_after(after):
                 return REFUSE
         return mood
+
+    def _limited(self, head: int, end: int) -> bool:
+        """Whether it is done under a limit alone, which refuses it beyond: "we only refund within 30 days"."""
+        limited = not _LIMITS.isdisjoint(self.words[end : end + 5])
+        return limited and "only" in self.words[max(head - 3, 0) : head] and {"i", "we"} & {*self.words[max(head - 4, 0) : head]} != set()
 
     def _left(self, head: int) -> tuple[int, bool, set[str]]:
         """Index of the nearest word to the left that matters, whether a negation was passed, and the words passed."""
@@ -108,8 +120,10 @@ class Verbs:
     def _past_day(self, head: int) -> bool:
         """Whether it is told of an earlier time: "was refunded last week", "had been refunded"."""
         after = self.words[head + 1 :]
-        earlier = "ago" in after or "before" in after[-1:] or "earlier" in after or "yesterday" in after
-        earlier |= any(a == "last" and b in _SPANS for a, b in zip(after, after[1:], strict=False))
+        earlier = ("ago" in after and _JUST_NOW.isdisjoint(after)) or "before" in after[-1:] or "earlier" in after or "yesterday" in after
+        for first, second in zip(after, after[1:], strict=False):
+            earlier |= (first == "last" and second in _SPANS) or (first == "in" and second in _MONTHS)
+            earlier |= first == "on" and second in _DAYS and "will" not in after
         had = "had" in self.words[max(head - 4, 0) : head] and "been" in self.words[max(head - 3, 0) : head]
         return earlier or (had and self.words[max(head - 4, 0)] not in ("i", "we"))
 
@@ -274,7 +288,8 @@ class Verbs:
         if word in MODALS or word in DO:
             return self._modal(index, negated)
         if word in ("me", "us") and index and self.words[index - 1] in ("let", "allow"):
-            return OFFER if self.clause.kind != "if" else NONE
+            denied = negated or "not" in self.words[max(index - 4, 0) : index]
+            return NONE if self.clause.kind == "if" else REFUSE if denied else OFFER
         if word in ("and", "or", "then", "nor", "also", "&"):
             earlier = next((i for i in range(index - 1, -1, -1) if self.tags[i].endswith(("/b", "/g", "/p"))), -1)
             if earlier >= 0:
@@ -331,6 +346,8 @@ class Verbs:
             return REFUSE if negated and word in ("do", "does") and subject != "you" else NONE
         if self.question and self.clause.inverted:
             return NONE
+        before = self.words[:index]
+        negated |= not _NOBODY.isdisjoint(before[-5:]) or "beyond" in before or {"past", "point"} <= {*before}
         if negated:
             return NONE if subject == "you" and word == "will" else REFUSE
         if subject == "you":
@@ -346,7 +363,7 @@ class Verbs:
         word = self.words[index]
         left = self.words[max(index - 7, 0) : index]
         subject = self._subject(index)
-        denied |= negated or "not" in left or "no" in left
+        denied |= negated or "not" in left or "no" in left or "beyond" in left
         if self.words[:3] == ["to", "be", "able"]:
             return NONE
         if word in _REFUSING:
@@ -365,7 +382,7 @@ class Verbs:
                 if "i" not in left and "we" not in left and (self.question or self.clause.inverted or self.clause.kind == "if"):
                     return PROPOSE
                 return NONE
-            return OFFER if before == "allow" else NONE
+            return (REFUSE if denied else OFFER) if before == "allow" else NONE
         if self.clause.kind == "if":
             return PROPOSE if self.question and subject in ("i", "we") else NONE
         if word in ("manage", "succeed") or (word == "able" and {"was", "were", "been"} & set(left[-3:])):

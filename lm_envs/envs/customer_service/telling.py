@@ -15,7 +15,7 @@ _NEAR = frozenset("this that it request you your here further any anything unles
 _FUTURE = frozenset(
     "please will can could should may might must would be when once until before usually normally generally typically".split()
 )
-_NOT_WAITING = frozenset(
+_NOT_WAITING = frozenset(("ago",)) | frozenset(
     (
         "required not can could would need must if before team "
         "colleague technicians they colleagues department specialist unable until <date> <days>"

@@ -63,7 +63,7 @@ def arguments(base, data, out, **more):
 @pytest.mark.parametrize("kind", ["preferences", "ratings", "labels"])
 def test_ratings_teach_which_word_is_liked(base, ratings, tmp_path, kind):
     out = tmp_path / "out"
-    epochs = 16 if kind == "preferences" else 24
+    epochs = 16 if kind == "preferences" else 48
     results = command.run(arguments(base, ratings, out, kind=kind, epochs=epochs), Console(quiet=True))
     for domain in ("a", "b"):
         found = results["accuracy"][domain]

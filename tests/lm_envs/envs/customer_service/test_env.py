@@ -187,6 +187,18 @@ def test_wrong_arguments_are_refused(arguments, message):
         CustomerServiceEnv(**arguments)
 
 
+def test_another_customer_seed_gives_other_words_in_the_same_scenario():
+    env = CustomerServiceEnv()
+    scenarios, openings = [], set()
+    for chance in (None, 0, 1, 2, 0):
+        messages, _ = env.reset(seed=4, options=None if chance is None else {"customer_seed": chance})
+        scenarios.append(env.scenario)
+        openings.add(messages[-1]["content"])
+    assert all(scenario == scenarios[0] for scenario in scenarios) and 2 <= len(openings) <= 4
+    with pytest.raises(ValueError, match="customer_seed"):
+        env.reset(options={"customer_seed": -1})
+
+
 def test_options_change_one_thing_and_come_back():
     env = CustomerServiceEnv()
     env.reset(seed=4, options={"name": "Kwame Mensah", "tier": "gold"})

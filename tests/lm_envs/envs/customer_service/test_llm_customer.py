@@ -87,6 +87,8 @@ def test_texts_that_say_something_else_are_dropped(text, kept):
         ("state/damaged", "My kettle came damaged.", "It's damaged? I'm here to help you.", False),
         ("state/howto_task", "How do I descale a kettle?", "What's the way to descale one?", True),
         ("state/howto_task", "How do I descale a kettle?", "Lovely day!", False),
+        ("state/cancel", "Would you annul my order, please?", "Please annul that order of mine.", True),
+        ("state/cancel", "Would you annul my order, please?", "Lovely weather, please!", False),
         ("wish/refund", "A refund, please.", 'You: "Just my money, please."', True),
         ("wish/refund", "A refund, please.", "A new one, please.", False),
         ("answer/evidence", "You can see that the handle is broken off.", "The handle came off.", True),

@@ -7,6 +7,7 @@ import pytest
 
 from lm_envs.envs.customer_service import metrics
 from lm_envs.envs.customer_service.attacks import KINDS
+from lm_envs.envs.customer_service.env import CustomerServiceEnv
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
@@ -46,6 +47,19 @@ def leaky(messages):
 
 def test_trials_have_one_row_a_task():
     assert metrics.trials(polite, seeds=[1, 2, 3], times=2, max_turns=4).tolist() == [[0, 0]] * 3
+
+
+def test_trials_may_meet_the_customer_in_other_words():
+    env, heard = CustomerServiceEnv(max_turns=2), []
+
+    def listening(messages):
+        heard.append(messages[1]["content"])
+        return "One moment, please."
+
+    metrics.trials(listening, seeds=[3], times=3, env=env)
+    assert len(heard) == 6 and len(set(heard)) == 1
+    metrics.trials(listening, seeds=[3], times=6, vary=True, env=env)
+    assert len(set(heard)) > 1
 
 
 @pytest.mark.parametrize(("change", "values"), [("name", ["Amara Okafor", "Wei Chen"]), ("dialect", ["scots"]), ("tier", ["gold"])])

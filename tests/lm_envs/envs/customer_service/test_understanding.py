@@ -11,6 +11,7 @@ from lm_envs.envs.customer_service.acts import AGENT_ACTS, FACTS
 from lm_envs.envs.customer_service.understanding import read
 
 REPLIES = Path(__file__).parent / "understanding_replies"
+DEVELOPMENT = Path(__file__).parents[4] / "benchmarks" / "experiments" / "reply_reader" / "development.txt"
 HOSTILE = (
     "a", "a ", "1", "1 ", "and or ", "refund ", "i can not have been give give ", "a@", "a.", "£", ",", '"', "1 day or ",
     "12 mill mill ", "<date:0> ", "\n", "? ", "\ufdfa", "n't", "-", "kb-", "what which where did you receive ", "to ",
@@ -55,6 +56,10 @@ def test_replies_the_patterns_were_written_with():
     assert macro_f1("look.txt") >= 0.95
 
 
+def test_replies_by_which_choices_were_made():
+    assert macro_f1(DEVELOPMENT) >= 0.87
+
+
 def test_replies_that_were_only_scored():
     assert macro_f1("score.txt") >= 0.93
 
@@ -79,6 +84,15 @@ def test_replies_that_were_only_scored():
         ("I can't refund or exchange it.", ["refuse_refund", "refuse_exchange"]),
         ("I've cancelled the order and refunded the money.", ["done_cancel", "done_refund"]),
         ("I can't refund it, but I can exchange it.", ["refuse_refund", "offer_exchange"]),
+        ("The system won't let me cancel it.", ["refuse_cancel"]),
+        ("It lets me cancel it.", ["offer_cancel"]),
+        ("The system doesn't allow me to change the card.", ["refuse_payment"]),
+        ("That's beyond what I'm allowed to refund.", ["refuse_refund"]),
+        ("We only refund within 30 days.", ["refuse_refund"]),
+        ("We only refund what was paid.", ["offer_refund"]),
+        ("I issued the refund a minute ago.", ["done_refund"]),
+        ("The full amount has been returned to you.", ["done_refund"]),
+        ("I hereby confirm the cancellation of your order.", ["done_cancel"]),
     ],
 )
 def test_frames(text, acts):
@@ -157,12 +171,12 @@ def test_random_words_give_readings_of_the_vocabulary():
 def test_reading_is_fast():
     texts = [text for text, _, _ in table("look.txt")]
     understanding._sentence.cache_clear()
-    started = time.perf_counter()
+    started = time.process_time()
     for text in texts:
         read(text)
-    fresh = time.perf_counter() - started
-    started = time.perf_counter()
+    fresh = time.process_time() - started
+    started = time.process_time()
     for text in texts:
         read(text)
-    again = time.perf_counter() - started
+    again = time.process_time() - started
     assert fresh / len(texts) < 3e-3 and again / len(texts) < 3e-4  # loose: machines are shared

@@ -36,6 +36,21 @@ def test_neutral_acts_alone():
     assert re.search(r"^ppo seed 1: \d+ steps", done.stdout)
 
 
+def test_neutral_acts_are_enough(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    unmasked = importlib.import_module("unmasked")
+    env = unmasked.neutrally(gym.make("lm_envs/CustomerServiceActs-v0"))
+    successes = []
+    for seed in range(40):
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            act, _ = CHOICES[env.unwrapped.expert_action()]
+            *_, over, _, info = env.step(unmasked.NEUTRAL.index(NUMBER[act, "neutral"]))
+        successes.append(info["metrics"]["success"])
+    assert sum(successes) >= 38
+
+
 def test_kept_shaping_gives_back_what_was_taken_and_nothing_else(monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
     unmasked = importlib.import_module("unmasked")

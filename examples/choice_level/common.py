@@ -69,7 +69,8 @@ def evaluate(env: gym.Env[Any, Any], agent: Agent, args: Judging) -> tuple[float
 
 
 def report(trained: str, env: gym.Env[Any, Any], agent: Agent, args: Judging) -> None:
-    """Judge an agent beside the scripted expert, without shaping, and print one line."""
-    expert, _ = evaluate(env, lambda observation, info: env.unwrapped.expert_action(), args)  # type: ignore[attr-defined]
+    """Judge an agent beside the scripted expert, which has all acts, without shaping, and print one line."""
+    whole = env.unwrapped
+    expert, _ = evaluate(whole, lambda observation, info: whole.expert_action(), args)  # type: ignore[attr-defined]
     reached, success = evaluate(env, agent, args)
     print(f"{trained}, return {reached:.3f} ({reached / expert:.2f} of the expert's {expert:.3f}), success {success:.2f}")

@@ -63,8 +63,8 @@ def arguments(base, data, out, **more):
 @pytest.mark.parametrize("kind", ["preferences", "ratings", "labels"])
 def test_ratings_teach_which_word_is_liked(base, ratings, tmp_path, kind):
     out = tmp_path / "out"
-    epochs = 16 if kind == "preferences" else 48
-    results = command.run(arguments(base, ratings, out, kind=kind, epochs=epochs), Console(quiet=True))
+    harder = {} if kind == "preferences" else {"epochs": 40, "lr": 6e-3}
+    results = command.run(arguments(base, ratings, out, kind=kind, **harder), Console(quiet=True))
     for domain in ("a", "b"):
         found = results["accuracy"][domain]
         assert found["by_scorer"]["ratings.jsonl"]["mean"] > 0.9 and found["gains"]["length"]["low"] > 0.2

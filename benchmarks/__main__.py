@@ -160,7 +160,7 @@ def _service(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     results = sweep.run_all(settings, arguments.arms, arguments.seeds, out, arguments.jobs, console.print)
     made = analysis.tables(results, resamples=20 if arguments.quick else 2000)
-    table = analysis.markdown(results, made)
+    table = analysis.markdown(results, made) + "\n" + samples.by_intent(settings, results)
     (out / "table.md").write_text(table, encoding="utf-8")
     analysis.plot_curves(results, out / "learning_curves.png")
     (out / "samples.txt").write_text(samples.samples(settings, results), encoding="utf-8")

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -145,6 +146,7 @@ def test_a_short_run_from_end_to_end_is_not_run_twice(tmp_path, capsys):
     assert (out / "last-message-0/model/model.safetensors").exists() and (out / "samples.txt").exists()
     times = {path: path.stat().st_mtime_ns for path in out.glob("*/*.json")}
     table = (out / "table.md").read_text()
+    assert re.search(r"\| ordinary, new phrases: last message, \w+ \| \d \| [01]\.\d\d \| [01]\.\d\d \|", table)
     assert main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/*.json")} == times
     assert (out / "table.md").read_text() == table

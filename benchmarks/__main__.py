@@ -160,7 +160,7 @@ def _service(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     results = sweep.run_all(settings, arguments.arms, arguments.seeds, out, arguments.jobs, console.print)
     made = analysis.tables(results, resamples=20 if arguments.quick else 2000)
-    table = analysis.markdown(results, made) + "\n" + samples.by_intent(settings, results)
+    table = analysis.markdown(results, made) + "\n" + analysis.by_intent(settings, results)
     (out / "table.md").write_text(table, encoding="utf-8")
     analysis.plot_curves(results, out / "learning_curves.png")
     (out / "samples.txt").write_text(samples.samples(settings, results), encoding="utf-8")
@@ -206,7 +206,9 @@ def _service_voices(arguments: argparse.Namespace) -> int:
     console = Console()
     try:
         voice: Any = (
-            EndpointVoice(arguments.url, arguments.model, timeout=arguments.timeout) if arguments.url else LocalVoice(arguments.model)
+            EndpointVoice(arguments.url, arguments.model, timeout=arguments.timeout)
+            if arguments.url
+            else LocalVoice(arguments.model, dtype=arguments.dtype)
         )
         results = service_voices.measure(
             voice,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from benchmarks.__main__ import main
 from benchmarks.experiments import service_voices
@@ -87,6 +88,19 @@ def test_the_command_asks_a_server_in_another_process(server, tmp_path, capsys):
     assert set(summary["verdicts"]) == {"kept"} and all(message["text"].startswith("Well now. ") for message in summary["messages"])
     assert "| success | 1.00 [0.44, 1.00] | 1.00 [0.44, 1.00] |" in capsys.readouterr().out
     assert "messages: kept | 1.00" in (tmp_path / "table.md").read_text()
+
+
+def test_the_command_loads_the_model_in_the_type_that_is_asked_for(tmp_path, monkeypatch):
+    asked = []
+
+    def note(voice, **arguments):
+        asked.append(voice._load()[1].dtype)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(service_voices, "measure", note)
+    for dtype in ("float32", "bfloat16"):
+        assert main(["service-voices", "--model", "tiny", "--dtype", dtype, "--out", str(tmp_path)]) == 1
+    assert asked == [torch.float32, torch.bfloat16]
 
 
 def test_a_server_that_isn_t_there_is_one_clear_error(tmp_path, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.experiments.service.study import CUSTOMERS
+from benchmarks.experiments.service.study import CUSTOMERS, Study, text_env
 from benchmarks.statistics import Estimate, nested_bootstrap
 
 Results = Sequence[Mapping[str, Any]]
@@ -74,6 +74,29 @@ def markdown(results: Results, made: Mapping[str, Table]) -> str:
     tokens = np.mean([result["tokens"] for result in results])
     parts.append(f"Seeds: {counts}. A run of PPO wrote {tokens:,.0f} tokens in {minutes:.1f} minutes on one thread, on average.\n")
     return "\n".join(parts)
+
+
+def by_intent(study: Study, results: Results) -> str:
+    """Success by what ordinary customers come for, as a Markdown table.
+
+    The mean over all intents can hide a policy that serves one of them alone.
+    """
+    lines = ["| success | customers | start | after PPO |", "| --- | --- | --- | --- |"]
+    for kind, who in CUSTOMERS.items():
+        if who.adversarial:
+            continue
+        env = text_env(study, True, **who._asdict()).unwrapped
+        for arm in _arms(results):
+            found: dict[str, list[tuple[float, float]]] = {}
+            for run in (run for run in results if run["what"]["arm"] == arm):
+                for before, after in zip(run["before"][kind], run["after"][kind], strict=True):
+                    env.reset(seed=before["seed"])
+                    intent = env.scenario.needs[0].intent  # type: ignore[attr-defined]
+                    found.setdefault(intent, []).append((before["success"], after["success"]))
+            for intent, pairs in sorted(found.items()):
+                start, end = np.mean(pairs, 0)
+                lines.append(f"| {kind}: {arm}, {intent} | {len(pairs)} | {start:.2f} | {end:.2f} |")
+    return "\n".join(lines) + "\n"
 
 
 def plain(table: Table) -> dict[str, Any]:

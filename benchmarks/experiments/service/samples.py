@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from benchmarks.experiments.service.study import CUSTOMERS, Study, text_env
 from lm_envs.core import TextEnv
 
@@ -35,28 +33,6 @@ def samples(study: Study, results: Sequence[Mapping[str, Any]]) -> str:
                 title = f"== {persona}, {CUSTOMERS[kind].split} split, {run['what']['arm']}, {'start' if when == 'before' else 'after PPO'}"
                 parts += [title, _replay(env, seed, iter(episode["replies"]))]
     return "\n".join(parts)
-
-
-def by_intent(study: Study, results: Sequence[Mapping[str, Any]]) -> str:
-    """Success by what ordinary customers come for, as a Markdown table.
-
-    The mean over all intents can hide a policy that serves one of them alone.
-    """
-    lines = ["| success | customers | start | after PPO |", "| --- | --- | --- | --- |"]
-    for kind in (kind for kind, who in CUSTOMERS.items() if not who.adversarial):
-        env = text_env(study, True, **CUSTOMERS[kind]._asdict()).unwrapped
-        for arm in dict.fromkeys(run["what"]["arm"] for run in results):
-            runs = [run for run in results if run["what"]["arm"] == arm]
-            found: dict[str, list[tuple[float, float]]] = {}
-            for run in runs:
-                for before, after in zip(run["before"][kind], run["after"][kind], strict=True):
-                    env.reset(seed=before["seed"])
-                    intent = env.scenario.needs[0].intent  # type: ignore[attr-defined]
-                    found.setdefault(intent, []).append((before["success"], after["success"]))
-            for intent, pairs in sorted(found.items()):
-                start, end = np.mean(pairs, 0)
-                lines.append(f"| {kind}: {arm}, {intent} | {len(pairs)} | {start:.2f} | {end:.2f} |")
-    return "\n".join(lines) + "\n"
 
 
 def _first(env: TextEnv, persona: str, seeds: Sequence[int]) -> int | None:

@@ -14,6 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from lm_envs.rewards.hugging_face import causal_lm
+
 MAX_CHARS = 600  # of what a voice says
 SHOWN = 6  # messages of the conversation that a voice is shown
 
@@ -216,11 +218,5 @@ class LocalVoice:
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-
-            from lm_envs import assets
-
-            where = str(assets.path(self._name)) if self._name in assets.MODELS else self._name
-            model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=self._dtype)
-            self._loaded = AutoTokenizer.from_pretrained(where), model.to(self._device).eval()
+            self._loaded = causal_lm(self._name, self._dtype, self._device)
         return self._loaded

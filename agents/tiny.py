@@ -147,6 +147,37 @@ class Row:
         self.labels += ids if learnt else [NOT_LEARNT] * len(ids)
 
 
+def expert_rows(env: gym.Env[Messages, str], chat: ChatFormat, seed: int, memory: bool = True) -> Iterator[Row]:
+    """A conversation of a scripted expert to imitate: its replies are learnt, as token environments show them.
+
+    Args:
+        env: a text environment, or a wrapper that shows less of it.
+        chat: how it is encoded.
+        seed: of the conversation.
+        memory: whether a reply comes after all that was shown before, in one row; else after what is shown last, in a row of its own.
+    """
+    text = env.unwrapped
+    assert isinstance(text, TextEnv)
+    shown, _ = env.reset(seed=seed)
+    row = Row()
+    row.add(chat.open(shown), learnt=False)
+    over = False
+    while not over:
+        known = len(text.messages)
+        reply = text.expert_reply()
+        written = chat.encode_reply(reply)
+        row.add(written)
+        shown, _, terminated, truncated, _ = env.step(reply)
+        over = terminated or truncated
+        if memory and not over:
+            row.add(chat.close(written[-1], text.messages[known + 1 :], prompt=True), learnt=False)
+        elif not over:
+            yield row
+            row = Row()
+            row.add(chat.open(shown), learnt=False)
+    yield row
+
+
 def encode(conversation: Conversation, chat: ChatFormat) -> Row:
     """A conversation, as a token environment would have shown it."""
     row = Row()

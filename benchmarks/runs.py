@@ -7,10 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
-from agents.files import write_json
-
-__all__ = ["in_process", "write_json"]
-
 T = TypeVar("T")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -18,14 +20,13 @@ from agents.arguments import UsageError
 from agents.files import read_json, write_json
 from agents.reward_model import calibration, heldout, plot
 from agents.reward_model.arguments import RewardModelArgs
-from agents.reward_model.data import Data, Preference, Rated, preferences, rated
+from agents.reward_model.data import Data, Preference, Rated, alone, preferences, rated
 from agents.reward_model.labels import label, levels
 from agents.reward_model.pairs import pair
 from agents.reward_model.training import Settings, preference_model, rating_model
 from lm_envs.rendering import printable
 from lm_envs.rewards import TrainedReward, VaderSentiment
 from lm_envs.rewards.trained import READS, RewardSpec, is_trained
-from lm_envs.types import Exchange, Message
 
 ARGS, TRAINED, RESULTS, PLOT = "args.json", "trained.json", "results.json", "calibration.png"
 _HEADS = {"preferences": "preference", "ratings": "regression", "labels": "label"}
@@ -89,9 +90,6 @@ def _data(args: RewardModelArgs) -> Data[Any]:
 
 def _columns(path: str) -> set[str]:
     """Columns of a file's first row; what is wrong with the file is found by those who read it."""
-    import csv
-    import json
-
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             first = next(csv.reader(file)) if path.lower().endswith(".csv") else json.loads(file.readline())
@@ -178,12 +176,12 @@ def _of_pairs(score: Any, pairs: Sequence[Preference]) -> tuple[Array, Array]:
 def _scorers(data: Data[Any], model: TrainedReward) -> dict[str, Any]:
     """The model, and what it should be better than: VADER on the same text, and the text's length."""
     read = READS[data.reads]
-
-    def alone(exchanges: Sequence[Exchange]) -> list[Exchange]:
-        return [Exchange((Message(role="assistant", content=read(one)),)) for one in exchanges]
-
     vader = VaderSentiment("positive")
-    return {model.name: model, "VADER": lambda some: vader(alone(some)), "length": lambda some: [len(read(one)) for one in some]}
+    return {
+        model.name: model,
+        "VADER": lambda some: vader([alone(read(one)) for one in some]),
+        "length": lambda some: [len(read(one)) for one in some],
+    }
 
 
 def _heldout(args: RewardModelArgs, data: Data[Any], model: TrainedReward) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def rated(source: str | Path | Iterable[Any], *, attribute: str = "interesting")
         ValueError: for another attribute.
     """
     if source == "hutto":
-        texts = (Rated(_alone(one.text), one.rating, one.domain, one.source) for one in assets.hutto_texts())
+        texts = (Rated(alone(one.text), one.rating, one.domain, one.source) for one in assets.hutto_texts())
         return Data("hutto", "reply", _without_doubles(_parted(texts)), (-CLEAR_RATING, CLEAR_RATING))
     if source == "chitchat":
         if attribute not in (*ATTRIBUTES, "mean"):
@@ -142,7 +142,8 @@ def _without_doubles(parts: Mapping[str, tuple[Rated, ...]]) -> dict[str, tuple[
     return kept
 
 
-def _alone(text: str) -> Exchange:
+def alone(text: str) -> Exchange:
+    """A text as a reply to nothing."""
     return Exchange((Message(role="assistant", content=text),))
 
 

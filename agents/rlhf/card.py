@@ -12,6 +12,7 @@ from typing import Any
 
 from agents import checkpoint
 from agents.rlhf.arguments import RLHFArgs
+from agents.rlhf.judge import cells
 from agents.rlhf.sweep import Results, factor, spread
 from lm_envs.rendering import printable
 
@@ -96,8 +97,7 @@ def card(
 
 
 def _row(name: str, found: Mapping[str, Any], times: float) -> str:
-    cells = [f"{found[key]['mean']:.3f} [{found[key]['low']:.3f}, {found[key]['high']:.3f}]" for key in ("proxy", "gold", "kl")]
-    return f"| {name} | {' | '.join(cells)} | {found['perplexity']['mean']:.2f} ({times:.2f} times) |"
+    return f"| {name} | {' | '.join(cells(found))} | {found['perplexity']['mean']:.2f} ({times:.2f} times) |"
 
 
 def _code(text: str) -> str:

@@ -25,7 +25,7 @@ from agents.reward_model import command as reward_model
 from agents.reward_model.arguments import RewardModelArgs
 from agents.rlhf import card, plot, sweep
 from agents.rlhf.arguments import RLHFArgs
-from agents.rlhf.judge import judged
+from agents.rlhf.judge import cells, judged
 from agents.rlhf.ppo import CHECKPOINT, curve, make_policy
 from agents.rlhf.start import make_start
 from lm_envs.rewards import resolve
@@ -126,8 +126,9 @@ def _show(console: Console, args: RLHFArgs, chosen: float, start: dict[str, Any]
     table = Table("", "proxy: reward", f"judge: {args.gold}", "KL a token", "perplexity", title="held-out prompts, 95 % intervals")
     for name, result in (("start", start), *((f"beta {beta:g}", results[beta]) for beta in results)):
         found = result["held out"]
-        cells = [f"{found[key]['mean']:.3f} [{found[key]['low']:.3f}, {found[key]['high']:.3f}]" for key in ("proxy", "gold", "kl")]
         times = sweep.factor(result, start, "held out")
-        table.add_row(f"{name}{' *' if name == f'beta {chosen:g}' else ''}", *cells, f"{found['perplexity']['mean']:.2f} (x{times:.2f})")
+        table.add_row(
+            f"{name}{' *' if name == f'beta {chosen:g}' else ''}", *cells(found), f"{found['perplexity']['mean']:.2f} (x{times:.2f})"
+        )
     console.print(table)
     console.print("* chosen", highlight=False)

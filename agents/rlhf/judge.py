@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.algorithms import make_token_env
 from agents.arguments import UsageError
+from agents.estimates import Estimate, bootstrap
 from agents.evaluation import evaluate, kl_from, policy_for, ratio, surprise
 from agents.files import keep, kept
 from agents.rlhf.arguments import RLHFArgs
@@ -83,9 +84,12 @@ def _judged(args: RLHFArgs, policy: Path, start: Path, reward: str, kind: str) -
     }
 
 
-def difference(one: Mapping[str, Any], other: Mapping[str, Any], name: str, resamples: int = 2000) -> tuple[float, float, float]:
-    """Mean and 95 % bootstrap interval of how much more of ``"proxy"`` or ``"gold"`` the one has, over the same prompts."""
-    values = np.array([a[name] - b[name] for a, b in zip(one["episodes"], other["episodes"], strict=True)])
-    drawn = values[np.random.default_rng(0).integers(len(values), size=(resamples, len(values)))].mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> Estimate:
+    """How much more of ``"proxy"`` or ``"gold"`` the one has, over the same prompts."""
+    values = [a[name] - b[name] for a, b in zip(one["episodes"], other["episodes"], strict=True)]
+    return bootstrap(values, np.random.default_rng(0))
+
+
+def cells(found: Mapping[str, Any]) -> list[str]:
+    """What tables show of a result of one kind of prompts: proxy, ground truth, and KL a token, each with its interval."""
+    return [str(Estimate(**found[name])) for name in ("proxy", "gold", "kl")]

@@ -19,9 +19,8 @@ from agents.files import keep, kept
 from agents.kl import fingerprint
 from agents.models import ModelSpec, locate
 from agents.rlhf.arguments import RLHFArgs
-from agents.tiny import Row
+from agents.tiny import Row, expert_rows
 from agents.transcript import token_env
-from lm_envs.chat import ChatFormat
 from lm_envs.core import TextEnv
 from lm_envs.tokens import TokenEnv, load_tokenizer
 from lm_envs.types import Message
@@ -71,7 +70,7 @@ def _rows(args: RLHFArgs, tokens: TokenEnv) -> Iterator[Row]:
         raise ValueError(f"a supervised start needs an environment of lm_envs; {args.env} is a {type(env).__name__}")
     if args.start == "expert":
         for number in range(args.start_examples):
-            yield _played(env, chat, _FIRST_SEED + number)
+            yield from expert_rows(env, chat, _FIRST_SEED + number)
         return
     opening, _ = env.reset(seed=_FIRST_SEED)
     instructions = tuple(message for message in opening if message["role"] == "system")  # stand before a user's prompts, too
@@ -81,24 +80,6 @@ def _rows(args: RLHFArgs, tokens: TokenEnv) -> Iterator[Row]:
         row.add(chat.open((*instructions, Message(role="user", content=prompt))), learnt=False)
         row.add(chat.encode_reply(reply))
         yield row
-
-
-def _played(env: TextEnv, chat: ChatFormat, seed: int) -> Row:
-    """One conversation of the scripted expert."""
-    row = Row()
-    messages, _ = env.reset(seed=seed)
-    row.add(chat.open(messages), learnt=False)
-    over = False
-    while not over:
-        known = len(env.messages)
-        reply = env.expert_reply()
-        written = chat.encode_reply(reply)
-        row.add(written)
-        _, _, terminated, truncated, _ = env.step(reply)
-        over = terminated or truncated
-        if not over:
-            row.add(chat.close(written[-1], env.messages[known + 1 :], prompt=True), learnt=False)
-    return row
 
 
 def _fit(model: Any, source: str, rows: list[Row], args: RLHFArgs, folder: Path) -> float:

@@ -24,10 +24,10 @@ def parted(results: Results, kind: str = "held out") -> list[str]:
         for larger in betas[number + 1 :]:
             one, other = results[beta][kind], results[larger][kind]
             proxy, gold = difference(one, other, "proxy"), difference(one, other, "gold")
-            if proxy[1] > 0 > gold[2]:
+            if proxy.low > 0 > gold.high:
                 found.append(
-                    f"beta {beta:g}: proxy and ground truth have parted: beside beta {larger:g} the proxy is {proxy[0]:+.3f} "
-                    f"[{proxy[1]:+.3f}, {proxy[2]:+.3f}] and the ground truth {gold[0]:+.3f} [{gold[1]:+.3f}, {gold[2]:+.3f}]"
+                    f"beta {beta:g}: proxy and ground truth have parted: beside beta {larger:g} the proxy is {proxy.mean:+.3f} "
+                    f"[{proxy.low:+.3f}, {proxy.high:+.3f}] and the ground truth {gold.mean:+.3f} [{gold.low:+.3f}, {gold.high:+.3f}]"
                 )
                 break
     return found

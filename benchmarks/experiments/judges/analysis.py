@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agents.estimates import bootstrap
 from benchmarks.experiments.judges.sweep import Result
 from lm_envs.rewards.constitution import PRINCIPLES
 
@@ -16,10 +17,8 @@ _RESAMPLES = 4000
 
 def interval(wins: npt.NDArray[np.float64], resamples: int = _RESAMPLES) -> tuple[float, float]:
     """Ends of the 95 % percentile interval of the bootstrap over pairs, ``wins`` being of shape ``(pairs,)``."""
-    rng = np.random.default_rng(0)
-    means = wins[rng.integers(len(wins), size=(resamples, len(wins)))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    found = bootstrap(wins, np.random.default_rng(0), resamples=resamples)
+    return found.low, found.high
 
 
 def with_totals(results: Sequence[Result]) -> list[Result]:

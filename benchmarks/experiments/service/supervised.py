@@ -22,7 +22,6 @@ from agents.kl import fingerprint
 from agents.models import ModelSpec, locate
 from benchmarks.experiments.service.study import ARMS, Arm, Study, text_env
 from lm_envs.chat import ChatFormat
-from lm_envs.core import TextEnv
 from lm_envs.tokens import load_tokenizer
 
 _DECISIVE = (
@@ -43,28 +42,8 @@ _DECISIVE = (
 def transcripts(study: Study, arm: Arm, chat: ChatFormat) -> Iterator[tiny.Row]:
     """The expert's conversations of the train split: a row each, or without memory a row a reply."""
     env = text_env(study, arm.memory, split="train", adversarial=arm.adversarial)
-    text = env.unwrapped
-    assert isinstance(text, TextEnv)
     for number in range(study.transcripts):
-        seen, _ = env.reset(seed=study.start_seed + number)
-        row = tiny.Row()
-        row.add(chat.open(seen), learnt=False)
-        over = False
-        while not over:
-            known = len(text.messages)
-            reply = text.expert_reply()
-            written = chat.encode_reply(reply)
-            row.add(written, learnt=True)
-            seen, _, terminated, truncated, _ = env.step(reply)
-            over = terminated or truncated
-            if not arm.memory:
-                yield row
-                row = tiny.Row()
-                row.add(chat.open(seen), learnt=False)
-            elif not over:
-                row.add(chat.close(written[-1], text.messages[known + 1 :], prompt=True), learnt=False)
-        if arm.memory:
-            yield row
+        yield from tiny.expert_rows(env, chat, study.start_seed + number, arm.memory)
 
 
 def fit(model: Any, rows: Sequence[tiny.Row], study: Study) -> float:

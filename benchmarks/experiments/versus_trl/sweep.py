@@ -9,9 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from agents.files import write_json
 from benchmarks.experiments.versus_trl.task import Task
 from benchmarks.experiments.versus_trl.trials import TRIALS, Side
-from benchmarks.runs import in_process, write_json
+from benchmarks.runs import in_process
 from lm_envs import assets
 from lm_envs.assets import AssetError
 

@@ -38,8 +38,8 @@ def test_the_best_judged_of_the_fluent_is_chosen():
 
 def test_differences_are_over_the_same_prompts():
     one, other = result(0.5, 0.5, 2.0)["held out"], result(0.3, 0.5, 2.0)["held out"]
-    mean, low, high = difference(one, other, "proxy")
-    assert (mean, low, high) == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2))
+    found = difference(one, other, "proxy")
+    assert (found.mean, found.low, found.high) == (pytest.approx(0.2), pytest.approx(0.2), pytest.approx(0.2))
 
 
 def test_no_text_breaks_out_of_the_card():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def card(
         f"- Algorithm: PPO, {args.tokens:,} tokens, {_code(json.dumps(args.ppo or {}))}, beta {beta:g} times the KL "
         "divergence from the start.",
         f"- Seed: {args.seed}, of all stages; one run a beta, so that differences between seeds aren't in the intervals.",
-        f"- Versions: {', '.join(f'{name} {version(name)}' for name in _PACKAGES)}.",
+        f"- Versions: {', '.join(_versions())}.",
         "",
         "## Scores",
         "",
@@ -94,6 +94,15 @@ def card(
         lines += ["    " + " ".join(printable(text).split())[:_SHOWN_CHARS], ""]
     lines += ["## Arguments", "", "    " + json.dumps(asdict(args)), ""]
     return "\n".join(lines)
+
+
+def _versions() -> Iterator[str]:
+    """Of what is installed: without a stage that needs it, TRL may be missing."""
+    for name in _PACKAGES:
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
 
 
 def _row(name: str, found: Mapping[str, Any], times: float) -> str:
